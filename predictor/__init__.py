@@ -1,0 +1,1 @@
+"""Learns: features, kernel and network predictors, uncertainty; reads tables, never touches a device."""

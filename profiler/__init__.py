@@ -1,0 +1,1 @@
+"""Measures: networks, devices, backends, protocol, statistics, latency table."""

@@ -1,0 +1,201 @@
+"""Error types of the profiler, and the base of every error that pocketnas raises.
+
+Each type carries fields, not only text, and its message says what to do next.  The exit code that
+the command line ends with belongs to the type, so that scripts can tell bad input from bad luck.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class PocketnasError(Exception):
+    """Base of all errors of pocketnas; the command line prints its text as one line.
+
+    Attributes:
+        exit_code: What the command line exits with: 2 usage or bad input, 4 infeasible constraint,
+            73 device busy, 75 infrastructure (may be retried).
+    """
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigError(PocketnasError):
+    """A setting in a file or on the command line is not acceptable.
+
+    Args:
+        problem: What is wrong and what is allowed.
+        path: File that holds the setting; None for a command-line option.
+        line: Line in that file, counted from 1.
+        key: Name of the setting.
+    """
+
+    def __init__(
+        self, problem: str, *, path: Path | None = None, line: int | None = None, key: str | None = None
+    ) -> None:
+        self.problem, self.path, self.line, self.key = problem, path, line, key
+        place = f"{path}" if path else ""
+        place += f":{line}" if line else ""
+        super().__init__(": ".join(part for part in (place, key or "", problem) if part))
+
+
+class NetworkError(PocketnasError):
+    """A network is not well formed.
+
+    Args:
+        problem: What is wrong and what would be right.
+        operator: Name of the operator at fault; None when it is the network as a whole.
+    """
+
+    def __init__(self, problem: str, *, operator: str | None = None) -> None:
+        self.problem, self.operator = problem, operator
+        super().__init__(f"operator {operator!r}: {problem}" if operator else problem)
+
+
+class CycleError(NetworkError):
+    """Operators of a network feed one another in a ring.
+
+    Args:
+        members: Names of the operators on one ring, in order.
+    """
+
+    def __init__(self, members: tuple[str, ...]) -> None:
+        self.members = members
+        shown = " -> ".join(members[:8]) + (" -> …" if len(members) > 8 else "")
+        super().__init__(f"the graph has a cycle: {shown}; a network must be acyclic")
+
+
+class UnknownOperatorError(NetworkError):
+    """An operator's kind is none that we know.
+
+    Args:
+        kind: The kind as it was given.
+        operator: Name of the operator.
+    """
+
+    def __init__(self, kind: str, *, operator: str | None = None) -> None:
+        self.kind = kind
+        super().__init__(f"unknown operator kind {kind!r}", operator=operator)
+
+
+class ShapeError(NetworkError):
+    """Shapes of an operator's inputs, attributes or weights do not fit together."""
+
+
+class ModelFileError(PocketnasError):
+    """A file is not the model that it should be: truncated, empty, of another kind, or not supported.
+
+    Args:
+        path: The file; None when the model came from memory.
+        problem: What is wrong with it.
+    """
+
+    def __init__(self, problem: str, *, path: Path | None = None) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"{str(path)!r}: {problem}" if path else problem)
+
+
+class DynamicShapeError(ModelFileError):
+    """A model leaves sizes of its input open; the caller must fix them.
+
+    Args:
+        input_name: The input in question.
+        shape: Its shape, with None where the file leaves the size open.
+        path: The file.
+    """
+
+    def __init__(self, input_name: str, shape: tuple[int | None, ...], *, path: Path | None = None) -> None:
+        self.input_name, self.shape = input_name, shape
+        example = "x".join(str(size or 1) for size in shape)
+        super().__init__(
+            f"input {input_name!r} has a dynamic shape {shape}; fix it with --input {input_name}:{example}", path=path
+        )
+
+
+class DeviceError(PocketnasError):
+    """Something went wrong with a device.
+
+    Args:
+        serial: Serial or name of the device.
+        problem: What happened and what to do.
+    """
+
+    exit_code = 75
+
+    def __init__(self, serial: str, problem: str) -> None:
+        self.serial, self.problem = serial, problem
+        super().__init__(f"device {serial!r}: {problem}")
+
+
+class DeviceNotFoundError(DeviceError):
+    """No device has this name or serial."""
+
+    exit_code = 2
+
+
+class DeviceBusyError(DeviceError):
+    """Another job holds the device.
+
+    Args:
+        serial: The device.
+        holder: Who holds it, as that job wrote it down.
+    """
+
+    exit_code = 73
+
+    def __init__(self, serial: str, holder: str) -> None:
+        self.holder = holder
+        super().__init__(serial, f"in use by {holder}; wait for it or choose another device")
+
+
+class DeviceTimeoutError(DeviceError):
+    """A device did not answer before its deadline.
+
+    Args:
+        serial: The device.
+        timeout_s: The deadline.
+        action: What was waited for.
+    """
+
+    def __init__(self, serial: str, timeout_s: float, action: str) -> None:
+        self.timeout_s, self.action = timeout_s, action
+        super().__init__(serial, f"{action} did not end within {timeout_s:g} s")
+
+
+class RuntimeNotSupportedError(DeviceError):
+    """A runtime, or a feature of it, is not to be had on this device.
+
+    Args:
+        serial: The device.
+        runtime: Name of the runtime.
+        problem: What is missing, and how to get it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, serial: str, runtime: str, problem: str) -> None:
+        self.runtime = runtime
+        super().__init__(serial, f"runtime {runtime!r}: {problem}")
+
+
+class MeasurementError(PocketnasError):
+    """A measurement, or what should become one, cannot be used."""
+
+
+class TableError(PocketnasError):
+    """A latency table cannot be read or does not hold what is asked of it."""
+
+
+class SchemaMismatchError(TableError):
+    """A file or database has another schema than this version reads.
+
+    Args:
+        found: The schema version or columns found.
+        expected: What this version reads.
+        problem: What to do.
+    """
+
+    def __init__(self, found: object, expected: object, problem: str) -> None:
+        self.found, self.expected = found, expected
+        super().__init__(f"{problem} (found {found}, expected {expected})")

@@ -1,0 +1,31 @@
+"""What is measured: a network in a numeric type.  Where and how it is measured is said elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from profiler.network import Network
+
+Source = Literal["measured", "emulated", "predicted"]
+"""Where a number comes from.  It stands on every row and every plot, and sources are never mixed."""
+
+Dtype = Literal["float32", "int8"]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network that a device is asked to run.
+
+    Attributes:
+        network: The network; weights are optional, since latency does not depend on their values.
+        dtype: "float32", or "int8" for per-channel quantised weights and quantised activations.
+    """
+
+    network: Network
+    dtype: Dtype = "float32"
+
+    @property
+    def key(self) -> str:
+        """Stable identity of the workload: the network's structure and the numeric type."""
+        return f"{self.network.key}-{self.dtype}"

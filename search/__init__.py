@@ -1,0 +1,1 @@
+"""Decides: spaces, supernet, algorithms, constraints, run; sees a predictor, never a backend."""
