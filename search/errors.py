@@ -1,0 +1,74 @@
+"""Error types of the search; each carries fields, and its text says what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from profiler.errors import PocketnasError
+
+
+class SearchError(PocketnasError):
+    """A search cannot start or go on."""
+
+
+class GenotypeError(SearchError):
+    """An encoded genotype is not one of this space.
+
+    Args:
+        problem: What is wrong and what is allowed.
+        place: Where in the encoding, such as "normal[2].inputs"; empty for the whole.
+    """
+
+    def __init__(self, problem: str, *, place: str = "") -> None:
+        self.problem, self.place = problem, place
+        super().__init__(f"genotype: {place}: {problem}" if place else f"genotype: {problem}")
+
+
+class InfeasibleError(SearchError):
+    """No architecture was found that keeps to a constraint.
+
+    Args:
+        constraint: The constraint in words with its limit and unit, such as "latency_ms <= 0.2 on host".
+        closest: The architecture that came closest, in words or as JSON.
+        gap: By how much that one misses the limit, in `unit`, > 0.
+        unit: Unit of the gap.
+    """
+
+    exit_code = 4
+
+    def __init__(self, constraint: str, *, closest: str, gap: float, unit: str = "ms") -> None:
+        self.constraint, self.closest, self.gap, self.unit = constraint, closest, gap, unit
+        super().__init__(
+            f"no architecture satisfies {constraint}; the closest misses it by {gap:.4g} {unit}: {closest}; "
+            "raise the budget or search a smaller space"
+        )
+
+
+class DataError(SearchError):
+    """Images cannot be loaded, or are not fit to train on.
+
+    Args:
+        problem: What is wrong and what would be right.
+        source: The file, folder or name of the data set; None when the images came from memory.
+    """
+
+    def __init__(self, problem: str, *, source: str | Path | None = None) -> None:
+        self.problem, self.source = problem, source
+        super().__init__(f"{str(source)!r}: {problem}" if source is not None else problem)
+
+
+class SupernetError(SearchError):
+    """Shared weights do not fit the supernet, or it was asked for what it cannot do."""
+
+
+class TrainingError(SearchError):
+    """Training of one network cannot start, or went astray.
+
+    Args:
+        problem: What happened and what to change.
+        epoch: The epoch in which it happened, counted from 0; None when training had not begun.
+    """
+
+    def __init__(self, problem: str, *, epoch: int | None = None) -> None:
+        self.problem, self.epoch = problem, epoch
+        super().__init__(problem if epoch is None else f"epoch {epoch}: {problem}")

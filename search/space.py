@@ -1,0 +1,90 @@
+"""The seam between algorithms and search spaces.
+
+An algorithm moves genotypes about and never looks inside them; a space makes, changes, encodes and
+lowers them.  What a genotype lowers to is a `Network`, and that is all the rest of the project sees.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from profiler.network import Network
+
+
+class Genotype(Protocol):
+    """Encoding of one architecture: a frozen, hashable value that only its space understands."""
+
+    def __hash__(self) -> int: ...
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    @property
+    def key(self) -> str:
+        """Short hexadecimal name of the function that is encoded.
+
+        Genotypes that differ only in what never reaches the output (branches that are cut off) share a
+        key, so algorithms compare keys where they look for duplicates.
+        """
+        ...
+
+
+G = TypeVar("G", bound=Genotype)
+
+
+class SearchSpace(ABC, Generic[G]):
+    """A set of architectures, and the moves within it.
+
+    Every genotype that `sample`, `mutate`, `crossover` and `decode` return can be lowered.  Randomness
+    comes from the generator that is passed, and from nowhere else.
+    """
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """One line that names the space and all its settings; checkpoints and files compare it."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Exact number of different genotypes that `sample` can return."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator) -> G:
+        """Return a genotype, each of the space's with equal probability."""
+
+    @abstractmethod
+    def mutate(self, genotype: G, rng: np.random.Generator) -> G:
+        """Return a copy of a genotype with some random choices drawn anew."""
+
+    @abstractmethod
+    def crossover(self, first: G, second: G, rng: np.random.Generator) -> G:
+        """Return a genotype each part of which comes from one of two parents."""
+
+    @abstractmethod
+    def lower(self, genotype: G) -> Network:
+        """Return the architecture that a genotype stands for, without weights.
+
+        Operators are named after their place in the space: two genotypes that make the same choice at
+        the same place have an operator of the same name and shape there.  The supernet shares weights
+        by these names.  What cannot reach the output is left out.
+        """
+
+    @abstractmethod
+    def covering(self) -> Iterator[G]:
+        """Yield a few genotypes that together use every operator that any genotype can lower to."""
+
+    @abstractmethod
+    def encode(self, genotype: G) -> dict[str, object]:
+        """Return a genotype as a JSON object."""
+
+    @abstractmethod
+    def decode(self, encoded: object) -> G:
+        """Return the genotype that a JSON value encodes.
+
+        Raises:
+            GenotypeError: The value is anything else than what `encode` makes.
+        """
