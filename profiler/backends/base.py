@@ -14,9 +14,7 @@ from typing import Literal, Self
 
 from profiler.workload import Source, Workload
 
-FailureReason = Literal[
-    "CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "INVALID_MODEL", "UNSUPPORTED", "INVALID_OUTPUT"
-]
+FailureReason = Literal["CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "INVALID_MODEL", "UNSUPPORTED", "INVALID_OUTPUT"]
 
 
 @dataclass(frozen=True)
