@@ -7,7 +7,7 @@ lowers them.  What a genotype lowers to is a `Network`, and that is all the rest
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -71,6 +71,16 @@ class SearchSpace(ABC, Generic[G]):
         Operators are named after their place in the space: two genotypes that make the same choice at
         the same place have an operator of the same name and shape there.  The supernet shares weights
         by these names.  What cannot reach the output is left out.
+        """
+
+    @abstractmethod
+    def input_parts(self, genotype: G) -> Mapping[str, tuple[str, ...]]:
+        """Return which parts make up the input of operators that read a choice-dependent concatenation.
+
+        By the name of an operator of the lowered network: stable names of the parts, in the order of its
+        input channels, which they divide equally.  The supernet keeps one block of the kernel for each
+        part, so that parts that are left out neither act nor learn.  Operators that are not named read
+        their input whole; names that the lowered network does not have are allowed.
         """
 
     @abstractmethod

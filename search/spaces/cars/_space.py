@@ -1,0 +1,149 @@
+"""The CARS space itself: how many genotypes there are, and the moves among them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from profiler.network import Network
+from search.errors import SearchError
+from search.space import SearchSpace
+from search.spaces.cars import _genotype, _lowering
+from search.spaces.cars._genotype import CELL_INPUTS, OPERATIONS, CarsGenotype, Cell, Edge, Node
+from search.spaces.cars._lowering import CarsParams
+
+_TRIES = 64
+"""Draws before a dead cell is given up on.  At most 1 cell in 64 is dead (when it has a single node)."""
+
+_CHANGE_PROBABILITY = 0.5
+"""Chance of each node to be drawn anew, or to come from the second parent (Yang et al. 2020)."""
+
+
+class CarsSpace(SearchSpace[CarsGenotype]):
+    """The cell space of DARTS as CARS searches it (Yang et al., CVPR 2020).
+
+    Each node takes two different sources before it and one of eight operations for each.  "none" means
+    the same everywhere: that edge is not there, neither when it is scored nor when it is exported.
+    Genotypes with a cell in which nothing is alive are not part of the space.
+
+    Args:
+        params: Settings of the space.
+
+    Raises:
+        SearchError: A setting is out of range.
+    """
+
+    def __init__(self, params: CarsParams) -> None:
+        least = {"cells": 3, "channels": 1, "nodes": 1, "classes": 2}
+        for name, bound in least.items():
+            if getattr(params, name) < bound:
+                raise SearchError(f"the CARS space needs {name} >= {bound}, not {getattr(params, name)}")
+        if len(params.image_shape) != 3 or min(params.image_shape) < 1 or min(params.image_shape[:2]) < 4:
+            raise SearchError(
+                f"the CARS space halves images twice: they must be at least 4x4, not {params.image_shape}"
+            )
+        self.params = params
+
+    @property
+    def identity(self) -> str:
+        """Name and settings, such as "cars image=8x8x1 classes=10 cells=5 channels=8 nodes=4"."""
+        params = self.params
+        image = "x".join(str(size) for size in params.image_shape)
+        settings = f"cells={params.cells} channels={params.channels} nodes={params.nodes}"
+        return f"cars image={image} classes={params.classes} {settings}"
+
+    @property
+    def size(self) -> int:
+        """Pairs of living cells.
+
+        A node has C(sources, 2) pairs of sources and 64 pairs of operations.  It is dead when each edge is
+        "none" or comes from a dead node; a cell is dead when all nodes are, so that dead nodes then read
+        only the two inputs (by "none") or dead nodes (by any operation).
+        """
+        choices = len(OPERATIONS)
+        every = math.prod(math.comb(node + CELL_INPUTS, 2) * choices**2 for node in range(self.params.nodes))
+        dead = math.prod(
+            1 + CELL_INPUTS * node * choices + math.comb(node, 2) * choices**2 for node in range(self.params.nodes)
+        )
+        return (every - dead) ** 2
+
+    def sample(self, rng: np.random.Generator) -> CarsGenotype:
+        """Return a genotype, each with equal probability: draw cells uniformly, again while they are dead."""
+        return CarsGenotype(self._living_cell(rng), self._living_cell(rng))
+
+    def mutate(self, genotype: CarsGenotype, rng: np.random.Generator) -> CarsGenotype:
+        """Return a copy in which each node was drawn anew with probability 0.5."""
+
+        def mutate_cell(cell: Cell) -> Cell:
+            drawn = rng.random(len(cell.nodes)) < _CHANGE_PROBABILITY
+            nodes = enumerate(zip(cell.nodes, drawn, strict=True))
+            return Cell(tuple(_draw_node(index, rng) if again else node for index, (node, again) in nodes))
+
+        return _living(lambda: CarsGenotype(mutate_cell(genotype.normal), mutate_cell(genotype.reduction)), genotype)
+
+    def crossover(self, first: CarsGenotype, second: CarsGenotype, rng: np.random.Generator) -> CarsGenotype:
+        """Return a child that has each node from the first or the second parent with equal probability."""
+
+        def cross_cells(left: Cell, right: Cell) -> Cell:
+            swapped = rng.random(len(left.nodes)) < _CHANGE_PROBABILITY
+            nodes = zip(left.nodes, right.nodes, swapped, strict=True)
+            return Cell(tuple(theirs if swap else ours for ours, theirs, swap in nodes))
+
+        return _living(
+            lambda: CarsGenotype(
+                cross_cells(first.normal, second.normal), cross_cells(first.reduction, second.reduction)
+            ),
+            first,
+        )
+
+    def lower(self, genotype: CarsGenotype) -> Network:
+        """Return the network: stem, cells, global pooling, logits; dead branches and unread cells are left out."""
+        return _lowering.lower(self.params, genotype)
+
+    def input_parts(self, genotype: CarsGenotype) -> dict[str, tuple[str, ...]]:
+        """Return the living nodes behind each operator that reads a cell."""
+        return _lowering.input_parts(self.params, genotype)
+
+    def covering(self) -> Iterator[CarsGenotype]:
+        """Yield each operation at each edge once: for each operation, the nodes walk through their sources."""
+        operations = [operation for operation in OPERATIONS if operation != "none"]
+        for operation, turn in itertools.product(operations, range(self.params.nodes + 1)):
+            nodes: list[Node] = []
+            for index in range(self.params.nodes):
+                low, high = sorted({turn % (index + CELL_INPUTS), (turn + 1) % (index + CELL_INPUTS)})
+                nodes.append((Edge(low, operation), Edge(high, operation)))
+            yield CarsGenotype(Cell(tuple(nodes)), Cell(tuple(nodes)))
+
+    def encode(self, genotype: CarsGenotype) -> dict[str, object]:
+        """Return {"normal": [[[source, operation], [source, operation]], ...], "reduction": ...}."""
+        return _genotype.encode(genotype)
+
+    def decode(self, encoded: object) -> CarsGenotype:
+        """Return the genotype that a JSON value encodes."""
+        return _genotype.decode(encoded, nodes=self.params.nodes)
+
+    def _living_cell(self, rng: np.random.Generator) -> Cell:
+        for _ in range(_TRIES):
+            cell = Cell(tuple(_draw_node(index, rng) for index in range(self.params.nodes)))
+            if cell.live_nodes:
+                return cell
+        raise SearchError(f"{_TRIES} random cells in a row were dead; the random generator is not random")
+
+
+def _draw_node(index: int, rng: np.random.Generator) -> Node:
+    """Return a node with a uniform pair of different sources and a uniform operation on each edge."""
+    low, high = sorted(int(source) for source in rng.choice(index + CELL_INPUTS, size=2, replace=False))
+    first, second = (OPERATIONS[choice] for choice in rng.integers(len(OPERATIONS), size=2))
+    return Edge(low, first), Edge(high, second)
+
+
+def _living(draw: Callable[[], CarsGenotype], parent: CarsGenotype) -> CarsGenotype:
+    """Return the first draw with two living cells, or the parent when there is none among the tries."""
+    for _ in range(_TRIES):
+        child = draw()
+        if child.normal.live_nodes and child.reduction.live_nodes:
+            return child
+    return parent
