@@ -20,10 +20,13 @@ class Workload:
     Attributes:
         network: The network; weights are optional, since latency does not depend on their values.
         dtype: "float32", or "int8" for per-channel quantised weights and quantised activations.
+        kind: What the network stands for, as the table shows it: a kernel's kind such as
+            "conv2d+relu6", or "network" for a whole network.  No part of the identity.
     """
 
     network: Network
     dtype: Dtype = "float32"
+    kind: str = "network"
 
     @property
     def key(self) -> str:
