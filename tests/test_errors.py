@@ -7,8 +7,8 @@ import importlib
 import inspect
 
 import pytest
-from profiler.errors import PocketnasError
 
+from profiler.errors import PocketnasError
 from tests._source import PACKAGES, ROOT, modules
 
 ERRORS = [

@@ -1,0 +1,103 @@
+"""Owns report.html: one self-contained page about one result, to be read without network or server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pocketnas import _figures
+from pocketnas.result import SearchResult
+
+FILE_NAME = "report.html"
+
+# A network has tens of operators; below the largest of them the bars are too short to tell apart.
+_MOST_BARS = 14
+
+
+@dataclass(frozen=True)
+class _Bar:
+    label: str
+    latency_ms: float
+    percent_of_largest: float
+
+
+def write_report(result: SearchResult, folder: Path) -> Path:
+    """Write the report of a result into a folder and return its path.
+
+    Everything on the page comes from the result; text in it is escaped, so names that hold markup or
+    script are shown as they are written.
+
+    Args:
+        result: What was found.
+        folder: Folder of the result; links to the exported files are relative to it.
+    """
+    path = folder / FILE_NAME
+    unfinished = path.with_suffix(".html.part")
+    unfinished.write_text(render(result), encoding="utf-8", errors="backslashreplace")
+    unfinished.replace(path)
+    return path
+
+
+def render(result: SearchResult) -> str:
+    """Return the page of a result."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("pocketnas", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["interval"] = _interval
+    environment.filters["count"] = _count
+    page = environment.get_template("report.html.j2")
+    return page.render(
+        result=result,
+        chosen=result.chosen,
+        figures=_script_safe(_drawn(result)),
+        plotly_script=get_plotlyjs(),
+        kernel_bars=_bars([(kernel.kernel, kernel.predicted_ms) for kernel in result.kernels]),
+        operator_bars=_bars([(f"{operator.kind}: {operator.name}", operator.mean_ms) for operator in result.operators]),
+        covered=sum(point.covered for point in result.predictor.calibration),
+    )
+
+
+def _drawn(result: SearchResult) -> dict[str, Any]:
+    figures = {"front": _figures.front_figure(result)}
+    if result.predictor.calibration:
+        figures["calibration"] = _figures.calibration_figure(result)
+    if result.generations:
+        figures["progress"] = _figures.progress_figure(result)
+    return figures
+
+
+def _bars(costs: Sequence[tuple[str, float]]) -> list[_Bar]:
+    """The largest costs in order, and the sum of the others."""
+    ordered = sorted(costs, key=lambda cost: -cost[1])
+    shown, rest = ordered[:_MOST_BARS], ordered[_MOST_BARS:]
+    if rest:
+        shown.append((f"the other {len(rest)}", sum(latency_ms for _, latency_ms in rest)))
+    largest_ms = max((latency_ms for _, latency_ms in shown), default=0.0) or 1.0
+    return [_Bar(label, latency_ms, max(0.0, 100 * latency_ms / largest_ms)) for label, latency_ms in shown]
+
+
+def _script_safe(value: object) -> str:
+    """JSON that cannot end the script element that it stands in."""
+    text = json.dumps(value, allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _interval(middle: float, low: float, high: float) -> str:
+    return f"{middle:.3g} ms ({low:.3g} to {high:.3g})"
+
+
+def _count(number: int) -> str:
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= limit:
+            return f"{number / limit:.3g}{unit}"
+    return str(number)

@@ -1,0 +1,289 @@
+"""Owns result.json: what a search found, as it was measured, for scripts and for the report.
+
+The file is the contract with everybody outside; its fields only ever grow, and `schema` changes when one
+changes its meaning.  All latencies are in ms, all accuracies between 0 and 1, all paths relative to the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from profiler.errors import ConfigError, SchemaMismatchError
+from profiler.workload import Source
+
+SCHEMA: Literal[1] = 1
+FILE_NAME = "result.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Candidate(_Part):
+    """A member of the front that the search ended with; all its numbers are predictions.
+
+    Attributes:
+        name: Short name, unique in the result.
+        genotype: The encoding in its search space, as JSON.
+        network_key: Key of the network that it lowers to.
+        search_accuracy: Accuracy on the validation images under the shared weights.
+        predicted_ms: Predicted latency, and the ends of its interval.
+        predicted_low_ms: Lower end.
+        predicted_high_ms: Upper end; the search compared this one with the budget.
+    """
+
+    name: str
+    genotype: dict[str, object]
+    network_key: str
+    search_accuracy: FiniteFloat
+    predicted_ms: FiniteFloat
+    predicted_low_ms: FiniteFloat
+    predicted_high_ms: FiniteFloat
+
+
+class Finalist(Candidate):
+    """A candidate that was trained alone, measured on the device within the budget, and exported.
+
+    Attributes:
+        tflite: Path of the .tflite file.
+        onnx: Path of the .onnx file.
+        accuracy: Accuracy of the trained network on the test images.
+        measured_ms: Median latency on the device, and the ends of its interval.
+        measured_low_ms: Lower end.
+        measured_high_ms: Upper end; not above the budget.
+        macs: Multiply-accumulate operations of one inference.
+        parameters: Number of weights.
+        largest_difference: Largest difference between outputs of the exported files and the trained network.
+    """
+
+    tflite: str
+    onnx: str
+    accuracy: FiniteFloat
+    measured_ms: FiniteFloat
+    measured_low_ms: FiniteFloat
+    measured_high_ms: FiniteFloat
+    macs: int
+    parameters: int
+    largest_difference: FiniteFloat
+
+
+class Dropped(Candidate):
+    """A candidate that is not in the result, and why.
+
+    Attributes:
+        reason: Why it was dropped, for a person.
+        measured_ms: Median latency on the device, and the ends of its interval; None if it never ran.
+        measured_low_ms: Lower end.
+        measured_high_ms: Upper end.
+    """
+
+    reason: str
+    measured_ms: FiniteFloat | None = None
+    measured_low_ms: FiniteFloat | None = None
+    measured_high_ms: FiniteFloat | None = None
+
+
+class CalibrationPoint(_Part):
+    """One network that was predicted before its own latency was known to the predictor.
+
+    Attributes:
+        name: The network.
+        predicted_ms: Predicted latency, and the ends of its interval.
+        predicted_low_ms: Lower end.
+        predicted_high_ms: Upper end.
+        measured_ms: Median latency on the device, and the ends of its interval.
+        measured_low_ms: Lower end.
+        measured_high_ms: Upper end.
+    """
+
+    name: str
+    predicted_ms: FiniteFloat
+    predicted_low_ms: FiniteFloat
+    predicted_high_ms: FiniteFloat
+    measured_ms: FiniteFloat
+    measured_low_ms: FiniteFloat
+    measured_high_ms: FiniteFloat
+
+    @property
+    def covered(self) -> bool:
+        """Whether the measured median lies in the predicted interval."""
+        return self.predicted_low_ms <= self.measured_ms <= self.predicted_high_ms
+
+
+class KernelCost(_Part):
+    """The predicted share of one kernel in the latency of the chosen network."""
+
+    kernel: str
+    predicted_ms: FiniteFloat
+    in_domain: bool
+
+
+class OperatorCost(_Part):
+    """The measured latency of one operator inside the chosen network, by the runtime's own profiler."""
+
+    name: str
+    kind: str
+    mean_ms: FiniteFloat
+
+
+class Generation(_Part):
+    """Progress of the search after one generation.
+
+    Attributes:
+        generation: Counted from 1.
+        hypervolume: Area that the front dominates, in units of accuracy times ms.
+        best_accuracy: Best accuracy on the validation images among feasible individuals, shared weights.
+        feasible: Share of the population that keeps to the budget.
+    """
+
+    generation: int
+    hypervolume: FiniteFloat
+    best_accuracy: FiniteFloat
+    feasible: FiniteFloat
+
+
+class DataInfo(_Part):
+    """What the accuracies are about, so that any program can compute them again.
+
+    Attributes:
+        name: Name or path of the data set.
+        classes: Number of classes.
+        train_images: Images that weights were learnt from.
+        validation_images: Images that the search ranked by.
+        test_images: Images of the reported accuracy, never seen before.
+        test_file: Path of an .npz with `images` (n, height, width, channels) and `labels` (n,). The images
+            are ready for the models: float32, normalised, NHWC; feed them one at a time.
+    """
+
+    name: str
+    classes: int
+    train_images: int
+    validation_images: int
+    test_images: int
+    test_file: str
+    layout: Literal["NHWC"] = "NHWC"
+    normalisation: str = "applied: the images in test_file are what the models take"
+
+
+class MeasurementInfo(_Part):
+    """Where and how latencies were measured.
+
+    Attributes:
+        processor: Processor or SoC.
+        system: Operating system.
+        runtime: Runtime that ran the models, with its version.
+        runtime_version: Its version.
+        threads: Threads that it used.
+        accelerator: Delegate or execution provider.
+        dtype: Numeric type of the models.
+        protocol: The rounds, runs and warm-up in words.
+        interval: What the interval is, in words.
+        checks: Conditions that made the measurements doubtful, "ID: detail" each.
+    """
+
+    processor: str
+    system: str
+    runtime: str
+    runtime_version: str
+    threads: int
+    accelerator: str
+    dtype: str
+    protocol: str
+    interval: str
+    checks: tuple[str, ...] = ()
+
+
+class PredictorInfo(_Part):
+    """What the predictor rests on, and how good it was where it had not been fitted.
+
+    Attributes:
+        kernels: Rows of kernels that it was fitted on.
+        networks: Rows of whole networks that it was fitted on.
+        nominal_coverage: Share of latencies that its intervals are meant to hold.
+        calibration: Networks that it predicted before they were measured.
+    """
+
+    kernels: int
+    networks: int
+    nominal_coverage: FiniteFloat
+    calibration: tuple[CalibrationPoint, ...]
+
+
+class SearchResult(_Part):
+    """All of result.json.
+
+    Attributes:
+        device: Name of the device.
+        source: Where its latencies come from: "measured" or "emulated".
+        budget_ms: The latency budget.
+        budget_reason: Who chose the budget, and how.
+        finalists: Best accuracy first; the first is the chosen one.
+        dropped: Candidates that did not make it.
+        front: The front of the search as it was predicted, before anything of it was measured.
+    """
+
+    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    pocketnas: str
+    created_at: str
+    device: str
+    source: Source
+    budget_ms: FiniteFloat = Field(gt=0)
+    budget_reason: str
+    seed: int
+    space: str
+    finalists: tuple[Finalist, ...]
+    dropped: tuple[Dropped, ...]
+    front: tuple[Candidate, ...]
+    data: DataInfo
+    measurement: MeasurementInfo
+    predictor: PredictorInfo
+    generations: tuple[Generation, ...]
+    kernels: tuple[KernelCost, ...]
+    operators: tuple[OperatorCost, ...]
+    operators_note: str
+    durations_s: dict[str, float]
+
+    @property
+    def chosen(self) -> Finalist:
+        """The finalist that the budget buys: the most accurate one."""
+        return self.finalists[0]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the result as it stands in the file."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def save(self, folder: Path) -> Path:
+        """Write result.json into a folder, whole or not at all, and return its path."""
+        path = folder / FILE_NAME
+        unfinished = path.with_suffix(".json.part")
+        unfinished.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the result of a folder.
+
+        Raises:
+            ConfigError: There is no result, or it is not one.
+            SchemaMismatchError: Another version of pocketnas wrote it.
+        """
+        path = folder / FILE_NAME
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise ConfigError("no result here; run `pocketnas verify` on this folder first", path=path) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot be read: {error}", path=path) from error
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or None
+            if place == "schema":
+                found = first["input"]
+                raise SchemaMismatchError(found, SCHEMA, f"{path}: written by another version of pocketnas") from error
+            raise ConfigError(f"not a result: {first['msg']}", path=path, key=place) from error

@@ -1,0 +1,88 @@
+"""report.html stands alone, keeps sources apart, and shows foreign text as text."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from pocketnas.report import render, write_report
+from tests.pocketnas.sample_result import sample_result
+
+
+class _Outline(HTMLParser):
+    """Elements of a page with their attributes, and its visible text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._hidden = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._hidden = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.text += data
+
+
+def _without_plotly(page: str) -> str:
+    """The page without the library's own script, which holds markup in strings."""
+    head, rest = page.split("<script>", 1)
+    return head + rest[rest.index("</script>") + len("</script>") :]
+
+
+def test_page_is_one_file_that_loads_nothing(tmp_path: Path) -> None:
+    page = write_report(sample_result(), tmp_path).read_text(encoding="utf-8")
+    outline = _Outline(page)
+    assert [tag for tag, attrs in outline.elements if "src" in attrs or tag == "link"] == []
+    assert page.count("Plotly.newPlot(id") == 1
+    assert len(page) < 7_000_000
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_page_says_what_was_measured_and_what_was_predicted() -> None:
+    outline = _Outline(_without_plotly(render(sample_result())))
+    text = " ".join(outline.text.split())
+    assert "cars-3f2a9c-1: 94.2 % accurate" in text or "95.2 % accurate" in text
+    assert "Latency measured" in text and "Latency predicted" in text
+    assert "held the measured latency of" in text
+    assert "above the budget" in text
+    ids = {attrs["id"] for _, attrs in outline.elements if attrs.get("id")}
+    assert {"front", "calibration", "progress"} <= ids
+
+
+def test_no_series_mixes_sources() -> None:
+    from pocketnas import _figures
+
+    names = [series["name"] for series in _figures.front_figure(sample_result())["data"]]
+    assert [name.split(",")[0].split(" ")[0] for name in names] == ["predicted", "measured", "measured", "budget"]
+
+
+def test_foreign_text_is_shown_and_not_obeyed() -> None:
+    hostile = '</script><script>alert(1)</script><img src=x onerror="alert(2)">{{ 7*7 }}'
+    page = _without_plotly(render(sample_result(name=hostile, device=hostile)))
+    outline = _Outline(page)
+    assert [tag for tag, attrs in outline.elements if tag == "img" or "onerror" in attrs] == []
+    assert sum(tag == "script" for tag, _ in outline.elements) == 1
+    assert "alert(1)" in outline.text and "49" not in re.findall(r"\b49\b", outline.text)
+
+
+def test_page_without_optional_parts() -> None:
+    bare = sample_result().model_copy(
+        update={
+            "dropped": (),
+            "generations": (),
+            "operators": (),
+            "predictor": sample_result().predictor.model_copy(update={"calibration": ()}),
+        }
+    )
+    text = _Outline(_without_plotly(render(bare))).text
+    assert "Dropped" not in text and "How the search went" not in text
+    assert "No network was measured after it had been predicted" in text
