@@ -32,16 +32,43 @@ class InfeasibleError(SearchError):
         closest: The architecture that came closest, in words or as JSON.
         gap: By how much that one misses the limit, in `unit`, > 0.
         unit: Unit of the gap.
+        tries: How many different architectures were looked at.
     """
 
     exit_code = 4
 
-    def __init__(self, constraint: str, *, closest: str, gap: float, unit: str = "ms") -> None:
-        self.constraint, self.closest, self.gap, self.unit = constraint, closest, gap, unit
+    def __init__(self, constraint: str, *, closest: str, gap: float, unit: str = "ms", tries: int) -> None:
+        self.constraint, self.closest, self.gap, self.unit, self.tries = constraint, closest, gap, unit, tries
         super().__init__(
-            f"no architecture satisfies {constraint}; the closest misses it by {gap:.4g} {unit}: {closest}; "
-            "raise the budget or search a smaller space"
+            f"none of {tries} architectures satisfies {constraint}; the closest misses it by {gap:.4g} {unit}: "
+            f"{closest}; raise the budget or search a smaller space"
         )
+
+
+class ObjectiveError(SearchError):
+    """Objectives or violations of candidates cannot be compared.
+
+    Args:
+        problem: What is wrong with them.
+        candidate: Row of the candidate at fault; None when it is all of them.
+    """
+
+    def __init__(self, problem: str, *, candidate: int | None = None) -> None:
+        self.problem, self.candidate = problem, candidate
+        super().__init__(problem)
+
+
+class CheckpointError(SearchError):
+    """A run folder cannot be resumed, or is in use.
+
+    Args:
+        path: The folder or file.
+        problem: What is wrong and what to do.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"{str(path)!r}: {problem}")
 
 
 class DataError(SearchError):
