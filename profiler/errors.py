@@ -183,6 +183,20 @@ class MeasurementError(PocketnasError):
     """A measurement, or what should become one, cannot be used."""
 
 
+class WorkloadFailedError(MeasurementError):
+    """A workload gave no result on a device: a fact about the workload, which a search may go on from.
+
+    Args:
+        reason: Kind of failure, such as "CRASHED" (profiler.backends.FailureReason).
+        detail: One line from the runtime or the system.
+        signal: Number of the signal that ended the process, for CRASHED.
+    """
+
+    def __init__(self, reason: str, detail: str, *, signal: int | None = None) -> None:
+        self.reason, self.detail, self.signal = reason, detail, signal
+        super().__init__(f"{reason}: {detail}")
+
+
 class TableError(PocketnasError):
     """A latency table cannot be read or does not hold what is asked of it."""
 

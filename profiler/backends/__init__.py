@@ -1,0 +1,31 @@
+"""Backends: each opens one kind of device and runs workloads on it."""
+
+from profiler.backends._registry import BACKENDS, open_backend
+from profiler.backends.base import (
+    Backend,
+    BlockRequest,
+    BlockResult,
+    Check,
+    DeviceFacts,
+    Failure,
+    FailureReason,
+)
+from profiler.backends.host import HostBackend
+from profiler.backends.lock import DeviceLock
+from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime
+
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "BlockRequest",
+    "BlockResult",
+    "Check",
+    "DeviceFacts",
+    "DeviceLock",
+    "Failure",
+    "FailureReason",
+    "HostBackend",
+    "OperatorProfile",
+    "OperatorTime",
+    "open_backend",
+]

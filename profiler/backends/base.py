@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
+from profiler.errors import ConfigError
+from profiler.runtimes.operator_profile import OperatorProfile
 from profiler.workload import Source, Workload
 
 FailureReason = Literal["CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "INVALID_MODEL", "UNSUPPORTED", "INVALID_OUTPUT"]
@@ -40,11 +42,18 @@ class BlockRequest:
         workload: What to run.
         warmup_runs: Runs before the timed ones; not reported.
         runs: Timed runs, >= 1.
+
+    Raises:
+        ConfigError: A number of runs is too small.
     """
 
     workload: Workload
     warmup_runs: int
     runs: int
+
+    def __post_init__(self) -> None:
+        if self.warmup_runs < 0 or self.runs < 1:
+            raise ConfigError(f"a block has runs >= 1 and warmup_runs >= 0, not {self.runs} and {self.warmup_runs}")
 
 
 @dataclass(frozen=True)
@@ -62,36 +71,6 @@ class BlockResult:
     samples_ms: tuple[float, ...]
     failure: Failure | None
     started_unix_s: float
-
-
-@dataclass(frozen=True)
-class OperatorTime:
-    """Latency of one operator inside a network, as the runtime's own profiler gives it.
-
-    Attributes:
-        name: The runtime's name of the operator or node (fused operators have new names).
-        kind: The runtime's type of it, such as "Conv" or "Convolution (NHWC, F32) IGEMM".
-        mean_ms: Mean over the profiled runs.
-        runs: How many runs the mean is over.
-    """
-
-    name: str
-    kind: str
-    mean_ms: float
-    runs: int
-
-
-@dataclass(frozen=True)
-class OperatorProfile:
-    """Per-operator latencies of one network in execution order.
-
-    Attributes:
-        operators: One entry an executed operator.
-        end_to_end_ms: Mean latency of the same runs as a whole; profiling itself slows them.
-    """
-
-    operators: tuple[OperatorTime, ...]
-    end_to_end_ms: float
 
 
 @dataclass(frozen=True)
