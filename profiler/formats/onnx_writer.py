@@ -1,0 +1,29 @@
+"""Networks as .onnx files, which ONNX Runtime runs on the host and on phones."""
+
+from __future__ import annotations
+
+from profiler.formats._onnx_graph import OnnxGraph
+from profiler.formats._onnx_operators import LOWERINGS
+from profiler.formats._writable import check_writable
+from profiler.network import Network
+
+
+def write_onnx(network: Network) -> bytes:
+    """Return a network as the bytes of an .onnx file.
+
+    Inputs and outputs keep the network's tensor names, shapes (NHWC) and order, so that a .tflite and an .onnx
+    file of a network take the same arrays; inside, convolutions run on NCHW between as few transposes as will do.
+    Equal networks give equal bytes.
+
+    Args:
+        network: The network, with weights if any of its operators has some.
+
+    Raises:
+        NetworkError: The network has no weights, is not float32, or holds an opaque operator.
+    """
+    check_writable(network)
+    graph = OnnxGraph(network)
+    for operator in network.operators:
+        LOWERINGS[operator.kind](operator, graph)
+    serialized: bytes = graph.to_model().SerializeToString(deterministic=True)
+    return serialized

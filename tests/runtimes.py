@@ -1,0 +1,113 @@
+"""A network run by each runtime on the same arrays, for tests that compare their outputs."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime
+import torch
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from profiler.formats import write_onnx, write_tflite
+from profiler.formats.torch_builder import build_torch
+from profiler.network import Network
+
+Arrays = list[NDArray[Any]]
+Runner = Callable[[Network, Sequence[NDArray[Any]]], Arrays]
+
+
+def random_inputs(network: Network, seed: int) -> Arrays:
+    """Return standard normal values for each input of a network."""
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(spec.shape, dtype=np.float32) for spec in network.inputs]
+
+
+def run_torch(network: Network, inputs: Sequence[NDArray[Any]]) -> Arrays:
+    with torch.no_grad():
+        return [values.numpy() for values in build_torch(network)(*map(torch.from_numpy, inputs))]
+
+
+def run_litert(network: Network, inputs: Sequence[NDArray[Any]]) -> Arrays:
+    return interpret(write_tflite(network), network, inputs)
+
+
+def interpret(model: bytes, network: Network, inputs: Sequence[NDArray[Any]]) -> Arrays:
+    """Run a .tflite model in LiteRT by its signature, so that the names in it are tested as well."""
+    interpreter = Interpreter(model_content=model, num_threads=1)
+    runner = interpreter.get_signature_runner()
+    named = {spec.name: values for spec, values in zip(network.inputs, inputs, strict=True)}
+    results = runner(**named)
+    return [results[tensor] for tensor in network.outputs]
+
+
+def run_onnxruntime(network: Network, inputs: Sequence[NDArray[Any]]) -> Arrays:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(write_onnx(network), options, providers=["CPUExecutionProvider"])
+    named = {spec.name: values for spec, values in zip(network.inputs, inputs, strict=True)}
+    return session.run(list(network.outputs), named)
+
+
+RUNNERS: Mapping[str, Runner] = {"litert": run_litert, "onnxruntime": run_onnxruntime}
+"""What must agree with torch."""
+
+
+class TfliteRuntimeProcess:
+    """tflite-runtime in an interpreter of its own, since it needs an older numpy; use it as a context manager.
+
+    Args:
+        python: The interpreter of an environment that has it.
+    """
+
+    def __init__(self, python: Path) -> None:
+        self._python = python
+
+    def __enter__(self) -> Self:
+        command = [self._python, "-c", _TFLITE_RUNTIME_LOOP]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate()
+
+    def run(self, network: Network, inputs: Sequence[NDArray[Any]]) -> Arrays:
+        """Run a network's .tflite there."""
+        request = io.BytesIO()
+        model = np.frombuffer(write_tflite(network), np.uint8)
+        np.savez(request, model=model, **{f"input_{index}": values for index, values in enumerate(inputs)})
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise RuntimeError("the process has no pipes")
+        stdin.write(len(request.getvalue()).to_bytes(8, "little") + request.getvalue())
+        stdin.flush()
+        size = int.from_bytes(stdout.read(8), "little")
+        if not size:
+            raise RuntimeError("tflite-runtime's process died")
+        with np.load(io.BytesIO(stdout.read(size))) as reply:
+            return [reply[f"output_{index}"] for index in range(len(reply.files))]
+
+
+_TFLITE_RUNTIME_LOOP = """
+import io, sys
+import numpy as np
+from tflite_runtime.interpreter import Interpreter
+
+while size := int.from_bytes(sys.stdin.buffer.read(8), "little"):
+    with np.load(io.BytesIO(sys.stdin.buffer.read(size))) as request:
+        interpreter = Interpreter(model_content=request["model"].tobytes(), num_threads=1)
+        interpreter.allocate_tensors()
+        for index, detail in enumerate(interpreter.get_input_details()):
+            interpreter.set_tensor(detail["index"], request[f"input_{index}"])
+    interpreter.invoke()
+    outputs = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+    reply = io.BytesIO()
+    np.savez(reply, **{f"output_{index}": values for index, values in enumerate(outputs)})
+    sys.stdout.buffer.write(len(reply.getvalue()).to_bytes(8, "little") + reply.getvalue())
+    sys.stdout.buffer.flush()
+"""
