@@ -6,23 +6,15 @@ changes its meaning.  All latencies are in ms, all accuracies between 0 and 1, a
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 
-from profiler.errors import ConfigError, SchemaMismatchError
+from pocketnas._json_file import JsonFile, Part
 from profiler.workload import Source
 
-SCHEMA: Literal[1] = 1
-FILE_NAME = "result.json"
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Candidate(_Part):
+class Candidate(Part):
     """A member of the front that the search ended with; all its numbers are predictions.
 
     Attributes:
@@ -86,7 +78,7 @@ class Dropped(Candidate):
     measured_high_ms: FiniteFloat | None = None
 
 
-class CalibrationPoint(_Part):
+class CalibrationPoint(Part):
     """One network that was predicted before its own latency was known to the predictor.
 
     Attributes:
@@ -113,7 +105,7 @@ class CalibrationPoint(_Part):
         return self.predicted_low_ms <= self.measured_ms <= self.predicted_high_ms
 
 
-class KernelCost(_Part):
+class KernelCost(Part):
     """The predicted share of one kernel in the latency of the chosen network."""
 
     kernel: str
@@ -121,7 +113,7 @@ class KernelCost(_Part):
     in_domain: bool
 
 
-class OperatorCost(_Part):
+class OperatorCost(Part):
     """The measured latency of one operator inside the chosen network, by the runtime's own profiler."""
 
     name: str
@@ -129,23 +121,27 @@ class OperatorCost(_Part):
     mean_ms: FiniteFloat
 
 
-class Generation(_Part):
+class Generation(Part):
     """Progress of the search after one generation.
 
     Attributes:
         generation: Counted from 1.
-        hypervolume: Area that the front dominates, in units of accuracy times ms.
-        best_accuracy: Best accuracy on the validation images among feasible individuals, shared weights.
-        feasible: Share of the population that keeps to the budget.
+        evaluated: Candidates whose accuracy was evaluated.
+        feasible: Survivors that keep to the budget.
+        front_size: Survivors that no other beats in both accuracy and predicted latency.
+        hypervolume: Share, 0 to 1, of the box of accuracies and latencies that the front dominates.
+        best_accuracy: Best accuracy on the validation images among feasible survivors, shared weights.
     """
 
     generation: int
+    evaluated: int
+    feasible: int
+    front_size: int
     hypervolume: FiniteFloat
     best_accuracy: FiniteFloat
-    feasible: FiniteFloat
 
 
-class DataInfo(_Part):
+class DataInfo(Part):
     """What the accuracies are about, so that any program can compute them again.
 
     Attributes:
@@ -168,7 +164,7 @@ class DataInfo(_Part):
     normalisation: str = "applied: the images in test_file are what the models take"
 
 
-class MeasurementInfo(_Part):
+class MeasurementInfo(Part):
     """Where and how latencies were measured.
 
     Attributes:
@@ -196,7 +192,7 @@ class MeasurementInfo(_Part):
     checks: tuple[str, ...] = ()
 
 
-class PredictorInfo(_Part):
+class PredictorInfo(Part):
     """What the predictor rests on, and how good it was where it had not been fitted.
 
     Attributes:
@@ -212,7 +208,7 @@ class PredictorInfo(_Part):
     calibration: tuple[CalibrationPoint, ...]
 
 
-class SearchResult(_Part):
+class SearchResult(JsonFile):
     """All of result.json.
 
     Attributes:
@@ -225,7 +221,9 @@ class SearchResult(_Part):
         front: The front of the search as it was predicted, before anything of it was measured.
     """
 
-    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    file_name: ClassVar[str] = "result.json"
+    made_by: ClassVar[str] = "pocketnas verify"
+
     pocketnas: str
     created_at: str
     device: str
@@ -250,40 +248,3 @@ class SearchResult(_Part):
     def chosen(self) -> Finalist:
         """The finalist that the budget buys: the most accurate one."""
         return self.finalists[0]
-
-    def to_json(self) -> dict[str, object]:
-        """Return the result as it stands in the file."""
-        return self.model_dump(mode="json", by_alias=True)
-
-    def save(self, folder: Path) -> Path:
-        """Write result.json into a folder, whole or not at all, and return its path."""
-        path = folder / FILE_NAME
-        unfinished = path.with_suffix(".json.part")
-        unfinished.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(path)
-        return path
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read the result of a folder.
-
-        Raises:
-            ConfigError: There is no result, or it is not one.
-            SchemaMismatchError: Another version of pocketnas wrote it.
-        """
-        path = folder / FILE_NAME
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            raise ConfigError("no result here; run `pocketnas verify` on this folder first", path=path) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot be read: {error}", path=path) from error
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or None
-            if place == "schema":
-                found = first["input"]
-                raise SchemaMismatchError(found, SCHEMA, f"{path}: written by another version of pocketnas") from error
-            raise ConfigError(f"not a result: {first['msg']}", path=path, key=place) from error

@@ -104,7 +104,12 @@ def sample_result(*, name: str = "cars-3f2a9c", device: str = "host") -> SearchR
         ),
         generations=tuple(
             Generation(
-                generation=i, hypervolume=1 - 0.5 / i, best_accuracy=0.95 - 0.3 / i, feasible=min(1.0, 0.4 + 0.1 * i)
+                generation=i,
+                evaluated=32,
+                feasible=min(16, 8 + i),
+                front_size=5,
+                hypervolume=1 - 0.5 / i,
+                best_accuracy=0.95 - 0.3 / i,
             )
             for i in range(1, 9)
         ),
