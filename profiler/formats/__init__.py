@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from profiler.formats.onnx_writer import write_onnx
 from profiler.formats.quantization import Quantization, calibrate
+from profiler.formats.tflite_reader import read_tflite
 from profiler.formats.tflite_writer import write_tflite
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = [
     "Quantization",
     "build_torch",
     "calibrate",
+    "read_tflite",
     "write_onnx",
     "write_tflite",
 ]
