@@ -36,6 +36,7 @@ from profiler.network import (
 
 WRITABLE_KINDS = tuple(sorted(OPERATOR_KINDS.keys() - {"opaque"}))
 MAX_ELEMENTS = 4096
+_MIXED_KINDS = (*WRITABLE_KINDS, *("conv2d", "depthwise_conv2d", "dense", "global_avg_pool2d", "transpose_conv2d") * 2)
 
 Tensors = Mapping[str, TensorSpec]
 Maker = Callable[[st.DrawFn, str, Sequence[TensorSpec]], Operator | None]
@@ -72,11 +73,9 @@ def _conv2d(draw: st.DrawFn, name: str, tensors: Sequence[TensorSpec]) -> Operat
 def _depthwise_conv2d(draw: st.DrawFn, name: str, tensors: Sequence[TensorSpec]) -> Operator | None:
     if (source := _one(draw, tensors, 4)) is None:
         return None
-    # XNNPACK and TFLite both want one stride for the two axes of a depthwise convolution
     multiplier = draw(st.integers(1, 2))
-    stride = draw(st.integers(1, 3))
     return DepthwiseConv2d(
-        name, (source.name,), _pair(draw, 5), (stride, stride), _pair(draw, 3), multiplier, _padding(draw),
+        name, (source.name,), _pair(draw, 5), _pair(draw, 3), _pair(draw, 3), multiplier, _padding(draw),
         draw(st.booleans()),
     )  # fmt: skip
 
@@ -230,12 +229,12 @@ _MAKERS: Mapping[str, Maker] = {
 
 @st.composite
 def networks(
-    draw: st.DrawFn, *, kinds: Sequence[str] = WRITABLE_KINDS, max_operators: int = 6, weights: bool = True
+    draw: st.DrawFn, *, kinds: Sequence[str] = _MIXED_KINDS, max_operators: int = 6, weights: bool = True
 ) -> Network:
     """Draw a valid network of one or two inputs with branches; its unread tensors are its outputs.
 
     Args:
-        kinds: Kinds to draw from; the first operator is of the first kind that fits a drawn order of them.
+        kinds: Kinds to draw from; one given several times is drawn more often.
         max_operators: Most operators, >= 1.
         weights: Whether the network has random weights.
     """

@@ -32,6 +32,7 @@ from profiler.network import (
     Split,
     Transpose,
     TransposeConv2d,
+    same_padding,
 )
 
 _PADDINGS: Mapping[str, int] = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
@@ -72,12 +73,35 @@ def _window(
     version: int,
     channel_axis: int,
 ) -> None:
-    options.padding = _PADDINGS[operator.padding]
+    source, padding = _window_input(operator, lowering)
+    options.padding = _PADDINGS[padding]
     options.strideH, options.strideW = operator.stride
     options.fusedActivationFunction = lowering.activation(operator)
-    weights = lowering.kernel_and_bias(operator, channel_axis=channel_axis)
-    inputs, outputs = [*lowering.inputs(operator), *weights], [lowering.output(operator)]
-    lowering.graph.operator(code, inputs, outputs, version=version, options=options)
+    inputs = [source, *lowering.kernel_and_bias(operator, channel_axis=channel_axis)]
+    lowering.graph.operator(code, inputs, [lowering.output(operator)], version=version, options=options)
+
+
+def _window_input(operator: Conv2d | DepthwiseConv2d, lowering: TfliteLowering) -> tuple[int, str]:
+    """Return the tensor that a convolution reads, and its padding.
+
+    Under SAME, a window that steps over cells at the end of an axis would need less than no padding there.
+    XNNPACK as in tflite-runtime 2.14 wraps that number around and returns wrong values, so such a
+    convolution is written as VALID, after a PAD where the other axis needs one.
+    """
+    tensor = operator.inputs[0]
+    shape = lowering.shape(tensor)
+    axes = list(zip(shape[1:3], operator.kernel, operator.stride, operator.dilation, strict=True))
+    steps_over = any((-(-size // step) - 1) * step + (cells - 1) * gap + 1 < size for size, cells, step, gap in axes)
+    if operator.padding == "valid" or not steps_over:
+        return lowering.index(tensor), operator.padding
+    paddings = ((0, 0), *(same_padding(*numbers) for numbers in axes), (0, 0))
+    if not any(map(any, paddings)):
+        return lowering.index(tensor), "valid"
+    padded_shape = [size + sum(cells) for size, cells in zip(shape, paddings, strict=True)]
+    padded = lowering.temporary(f"{operator.name}/padded", padded_shape, lowering.scale(tensor))
+    inputs = [lowering.index(tensor), lowering.graph.integers(paddings)]
+    lowering.graph.operator("PAD", inputs, [padded], version=lowering.version, options=schema.PadOptionsT())
+    return padded, "valid"
 
 
 def _transpose_conv2d(operator: TransposeConv2d, lowering: TfliteLowering) -> None:

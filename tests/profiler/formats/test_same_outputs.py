@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from profiler.network import Network
 from tests.runtimes import RUNNERS, Arrays, random_inputs, run_torch
