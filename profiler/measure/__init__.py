@@ -1,0 +1,30 @@
+"""Measuring: protocols, interleaved campaigns with reference kernels, statistics and verdicts."""
+
+from profiler.measure.campaign import Campaign, Progress, load_measurements, measure
+from profiler.measure.measurement import CorrectedBlock, Measurement, estimate
+from profiler.measure.protocol import PROTOCOLS, Protocol
+from profiler.measure.records import Block, CampaignRecord, Configuration, WorkloadRecord
+from profiler.measure.statistics import Comparison, Interval, compare, median_interval
+from profiler.measure.verdicts import Reason, Verdict
+
+__all__ = [
+    "PROTOCOLS",
+    "Block",
+    "Campaign",
+    "CampaignRecord",
+    "Comparison",
+    "Configuration",
+    "CorrectedBlock",
+    "Interval",
+    "Measurement",
+    "Progress",
+    "Protocol",
+    "Reason",
+    "Verdict",
+    "WorkloadRecord",
+    "compare",
+    "estimate",
+    "load_measurements",
+    "measure",
+    "median_interval",
+]

@@ -1,0 +1,193 @@
+"""From stored blocks to what is known of a workload: drift corrected, estimated, judged."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.measure.records import Block, CampaignRecord, WorkloadRecord
+from profiler.measure.references import CALM, reference_level, slowdown
+from profiler.measure.statistics import (
+    MIN_BLOCKS,
+    Interval,
+    block_interval,
+    early_stopping_p90,
+    median_absolute_deviation,
+    outliers,
+)
+from profiler.measure.verdicts import Evidence, Reason, Verdict, judge
+
+
+@dataclass(frozen=True)
+class CorrectedBlock:
+    """A block with latencies, and what the references beside it say.
+
+    Attributes:
+        block: The raw block.
+        slowdown: Of the slower side of the two; 1 for usual, and when there is no reading.
+        scale: Factor that brings the block's latencies to the device's usual speed.
+    """
+
+    block: Block
+    slowdown: float
+    scale: float
+
+    @cached_property
+    def samples_ms(self) -> npt.NDArray[np.float64]:
+        """Latencies at the device's usual speed. Shape: (n_runs,)."""
+        return np.asarray(self.block.samples_ms) * self.scale
+
+    @cached_property
+    def median_ms(self) -> float:
+        """Median latency at the device's usual speed."""
+        return float(np.median(self.samples_ms))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a campaign found about one workload, with all that it was found from.
+
+    Attributes:
+        campaign: On what, how and when.
+        workload: What was measured.
+        blocks: Every block of it, as measured: raw samples, reference readings, checks.
+        used: The blocks that the estimate is made from, drift corrected, in order of measuring.
+        level_ms: The references' usual latencies that the correction goes to; empty without references.
+        interval: Latency and its 95 % interval in ms; None when there is no usable block.
+        verdict: VALID, SEMI_VALID or INVALID.
+        reasons: Why it is no better; also conditions that the user suppressed or cannot suppress.
+        missing: Those of the reasons that further rounds may mend.
+    """
+
+    campaign: CampaignRecord
+    workload: WorkloadRecord
+    blocks: tuple[Block, ...]
+    used: tuple[CorrectedBlock, ...]
+    level_ms: tuple[float, ...]
+    interval: Interval | None
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    missing: tuple[Reason, ...]
+
+    @property
+    def block_medians_ms(self) -> npt.NDArray[np.float64]:
+        """Corrected median of each used block, what two measurements are compared by. Shape: (n_used,)."""
+        return np.array([block.median_ms for block in self.used])
+
+    @cached_property
+    def samples_ms(self) -> npt.NDArray[np.float64]:
+        """Corrected latencies of all used blocks. Shape: (n_samples,)."""
+        return np.concatenate([block.samples_ms for block in self.used]) if self.used else np.empty(0)
+
+    @property
+    def median_ms(self) -> float:
+        """The latency; NaN when there is none."""
+        return self.interval.value if self.interval else math.nan
+
+    @property
+    def low_ms(self) -> float:
+        """Lower end of the 95 % interval; NaN when there is none."""
+        return self.interval.low if self.interval else math.nan
+
+    @property
+    def high_ms(self) -> float:
+        """Upper end of the 95 % interval; NaN when there is none."""
+        return self.interval.high if self.interval else math.nan
+
+    @property
+    def mad_ms(self) -> float:
+        """Median absolute deviation of the single runs; NaN when there are none."""
+        return median_absolute_deviation(self.samples_ms) if self.used else math.nan
+
+    @property
+    def p90_ms(self) -> float:
+        """Upper estimate of the 90th percentile of single runs; NaN below 64 of them."""
+        return early_stopping_p90(self.samples_ms) if self.used else math.nan
+
+    @property
+    def outlier_count(self) -> int:
+        """How many of the single runs are far out; they stay in."""
+        return int(outliers(self.samples_ms).sum()) if self.used else 0
+
+    @property
+    def protocol_label(self) -> str:
+        """The protocol's key, with the ids of the conditions that the user suppressed in front."""
+        found = {check.id for block in self.blocks for check in block.checks}
+        suppressed = sorted(found & set(self.campaign.protocol.suppress))
+        return "_".join([*suppressed, self.campaign.protocol.key])
+
+    @property
+    def measured_at(self) -> str:
+        """When the last block ran: ISO 8601, UTC, to the second; the campaign's start when none did."""
+        last = max((block.started_unix_s for block in self.blocks), default=self.campaign.created_unix_s)
+        return datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds")
+
+
+def estimate(
+    campaign: CampaignRecord, workload: WorkloadRecord, blocks: Sequence[Block], level_ms: Sequence[float]
+) -> Measurement:
+    """Correct a workload's blocks for drift, estimate its latency and judge the result.
+
+    Args:
+        campaign: The campaign that the blocks are of.
+        workload: The workload that the blocks are of.
+        blocks: All its blocks in order; may be empty.
+        level_ms: Usual latency of each reference kernel; empty when references are off.
+
+    Returns:
+        The measurement; the same rows always give the same one.
+    """
+    used = _calmest(correct(block, level_ms) for block in blocks if block.status == "ok")
+    interval = None
+    if len(used) == 1:
+        interval = block_interval(used[0].samples_ms, _rng(campaign, workload))
+    elif used:
+        interval = block_interval([block.median_ms for block in used], _rng(campaign, workload))
+    evidence = Evidence(
+        protocol=campaign.protocol,
+        blocks=tuple(blocks),
+        used_blocks=len(used),
+        calm_blocks=sum(block.slowdown <= CALM for block in used),
+        interval=interval,
+    )
+    verdict, reasons = judge(evidence)
+    return Measurement(
+        campaign, workload, tuple(blocks), used, tuple(level_ms), interval, verdict, reasons, evidence.missing
+    )
+
+
+def level_of(blocks: Iterable[Block]) -> tuple[float, ...]:
+    """Return the usual latency of each reference kernel over the given blocks."""
+    return reference_level(reading for block in blocks for reading in (block.before_ms, block.after_ms))
+
+
+def correct(block: Block, level_ms: Sequence[float]) -> CorrectedBlock:
+    """Return a block with its slowdown and the factor that takes it to the usual speed."""
+    sides = [slowdown(reading, level_ms) for reading in (block.before_ms, block.after_ms) if reading]
+    if not sides:
+        return CorrectedBlock(block, slowdown=1.0, scale=1.0)
+    return CorrectedBlock(block, slowdown=max(sides), scale=1.0 / math.exp(np.log(sides).mean()))
+
+
+def _calmest(blocks: Iterable[CorrectedBlock]) -> tuple[CorrectedBlock, ...]:
+    """Keep the calm blocks; when they are few, the calmest ones up to the number that an interval needs.
+
+    The choice looks at the references alone and never at the workload's own latencies, so it does not
+    favour the low ones among them.
+    """
+    ordered = sorted(blocks, key=lambda block: block.slowdown)
+    calm = sum(block.slowdown <= CALM for block in ordered)
+    return tuple(sorted(ordered[: max(calm, MIN_BLOCKS)], key=lambda block: block.block.round))
+
+
+def _rng(campaign: CampaignRecord, workload: WorkloadRecord) -> np.random.Generator:
+    """Return a generator that depends on the campaign's seed and the workload, not on the order of work."""
+    digest = hashlib.sha256(workload.key.encode()).digest()
+    return np.random.default_rng([campaign.protocol.seed, int.from_bytes(digest[:8], "little")])

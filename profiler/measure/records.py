@@ -1,0 +1,107 @@
+"""What a campaign leaves behind, row by row, before any statistics: the nouns that the store keeps.
+
+Everything derived (medians, intervals, verdicts) is computed from these rows again when it is asked
+for, so a better estimator also improves what was measured before it existed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from profiler.backends.base import Check, DeviceFacts
+from profiler.measure.protocol import Protocol
+from profiler.workload import Dtype, Source, Workload
+
+BlockStatus = Literal["ok", "failed", "rejected"]
+
+
+@dataclass(frozen=True)
+class WorkloadRecord:
+    """A workload as it is stored; the network is its structure in JSON.
+
+    Attributes:
+        key: Identity of the workload (structure and numeric type).
+        network_key: Identity of the network's structure alone.
+        kind: "network", or the kind of kernel.
+        dtype: Numeric type.
+        config: The network as JSON, without weights.
+    """
+
+    key: str
+    network_key: str
+    kind: str
+    dtype: Dtype
+    config: str
+
+    @classmethod
+    def of(cls, workload: Workload) -> WorkloadRecord:
+        """Return the record of a workload."""
+        network = workload.network
+        return cls(workload.key, network.key, workload.kind, workload.dtype, network.to_json())
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """On what a campaign measures: campaigns with equal configurations may be compared and share a drift level.
+
+    Attributes:
+        device: Name of the device.
+        source: Whether its latencies are measured or emulated.
+        facts: What the device said it is.
+    """
+
+    device: str
+    source: Source
+    facts: DeviceFacts
+
+
+@dataclass(frozen=True)
+class CampaignRecord:
+    """One campaign: a set of workloads measured on one configuration by one protocol.
+
+    Attributes:
+        id: Made of all that fixes the schedule, so that the same call finds its own rows again.
+        label: Name that the caller gave, to tell repeats of the same campaign apart.
+        configuration: On what.
+        protocol: How.
+        created_unix_s: When it began.
+        finished_unix_s: When it ended; None while it is running or after it was cut off.
+    """
+
+    id: str
+    label: str
+    configuration: Configuration
+    protocol: Protocol
+    created_unix_s: float
+    finished_unix_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """One stored block: consecutive runs of one workload and the reference kernels beside them.
+
+    Attributes:
+        workload_key: Which workload.
+        round: Round of the campaign, from 0.
+        position: Place within the round's shuffled order, from 0.
+        started_unix_s: When the timed runs began.
+        status: "ok"; "failed" when the workload gave no latencies; "rejected" when the latencies
+            given cannot be true.
+        reason: Why it failed or was rejected; empty for "ok".
+        samples_ms: Raw latencies in order; empty unless status is "ok".
+        before_ms: Median latency of each reference kernel just before; empty when not known.
+        after_ms: The same just after.
+        checks: Conditions, at the time, that make measurements doubtful.
+    """
+
+    workload_key: str
+    round: int
+    position: int
+    started_unix_s: float
+    status: BlockStatus
+    reason: str = ""
+    samples_ms: tuple[float, ...] = ()
+    before_ms: tuple[float, ...] = ()
+    after_ms: tuple[float, ...] = ()
+    checks: tuple[Check, ...] = ()

@@ -1,0 +1,265 @@
+"""Where measurements are kept: one row a block, committed when it is measured.
+
+The store is an SQLite file in WAL mode, or any database that SQLAlchemy opens by URL.  It keeps raw
+latencies; medians and verdicts are computed when a table is asked for.  Many may read while one writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DatabaseError
+
+from profiler.backends.base import Check, DeviceFacts
+from profiler.errors import SchemaMismatchError, TableError
+from profiler.measure.protocol import Protocol
+from profiler.measure.records import Block, CampaignRecord, Configuration, WorkloadRecord
+
+SCHEMA_VERSION = 1
+LOCK_TIMEOUT_S = 30.0
+
+_METADATA = sql.MetaData()
+_SCHEMA = sql.Table("schema_version", _METADATA, sql.Column("version", sql.Integer, primary_key=True))
+_CAMPAIGN = sql.Table(
+    "campaign",
+    _METADATA,
+    sql.Column("id", sql.String(64), primary_key=True),
+    sql.Column("label", sql.Text, nullable=False),
+    sql.Column("device", sql.Text, nullable=False),
+    sql.Column("source", sql.String(16), nullable=False),
+    sql.Column("facts", sql.Text, nullable=False),
+    sql.Column("protocol", sql.Text, nullable=False),
+    sql.Column("created_unix_s", sql.Double, nullable=False),
+    sql.Column("finished_unix_s", sql.Double),
+)
+_WORKLOAD = sql.Table(
+    "workload",
+    _METADATA,
+    sql.Column("key", sql.String(80), primary_key=True),
+    sql.Column("network_key", sql.String(64), nullable=False),
+    sql.Column("kind", sql.Text, nullable=False),
+    sql.Column("dtype", sql.String(16), nullable=False),
+    sql.Column("config", sql.Text, nullable=False),
+)
+_MEMBER = sql.Table(
+    "campaign_workload",
+    _METADATA,
+    sql.Column("campaign_id", sql.ForeignKey("campaign.id"), primary_key=True),
+    sql.Column("workload_key", sql.ForeignKey("workload.key"), primary_key=True),
+)
+# The key makes a second row for the same block impossible, whoever writes it.
+_BLOCK = sql.Table(
+    "block",
+    _METADATA,
+    sql.Column("campaign_id", sql.ForeignKey("campaign.id"), primary_key=True),
+    sql.Column("round", sql.Integer, primary_key=True),
+    sql.Column("workload_key", sql.ForeignKey("workload.key"), primary_key=True),
+    sql.Column("position", sql.Integer, nullable=False),
+    sql.Column("started_unix_s", sql.Double, nullable=False),
+    sql.Column("status", sql.String(16), nullable=False),
+    sql.Column("reason", sql.Text, nullable=False),
+    sql.Column("samples_ms", sql.LargeBinary, nullable=False),
+    sql.Column("before_ms", sql.LargeBinary, nullable=False),
+    sql.Column("after_ms", sql.LargeBinary, nullable=False),
+    sql.Column("checks", sql.Text, nullable=False),
+)
+
+
+class Store:
+    """An opened store; use it as a context manager or close it.
+
+    Args:
+        place: Path of an SQLite file, which is made when it is not there, or a database URL.
+
+    Raises:
+        SchemaMismatchError: The database was written by a newer version.
+        TableError: The file is no database, or cannot be opened.
+    """
+
+    def __init__(self, place: Path | str) -> None:
+        self._engine = _engine(place)
+        try:
+            self._version = _prepare(self._engine)
+        except DatabaseError as error:
+            self._engine.dispose()
+            raise TableError(f"{str(place)!r} cannot be opened as a store: {error.orig}") from error
+        except SchemaMismatchError:
+            self._engine.dispose()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database; what was added is already safe."""
+        self._engine.dispose()
+
+    def begin(self, campaign: CampaignRecord, workloads: Iterable[WorkloadRecord]) -> CampaignRecord:
+        """Write down a campaign and what it measures, unless it is there already.
+
+        Returns:
+            The campaign as stored: the given one, or the earlier one of the same id.
+        """
+        with self._engine.begin() as connection:
+            found = _campaigns(connection, _CAMPAIGN.c.id == campaign.id)
+            if found:
+                return found[0]
+            rows = [asdict(workload) for workload in workloads]
+            known = set(connection.scalars(sql.select(_WORKLOAD.c.key)))
+            new = [row for row in rows if row["key"] not in known]
+            connection.execute(sql.insert(_CAMPAIGN), _campaign_row(campaign))
+            if new:
+                connection.execute(sql.insert(_WORKLOAD), new)
+            members = [{"campaign_id": campaign.id, "workload_key": row["key"]} for row in rows]
+            connection.execute(sql.insert(_MEMBER), members)
+        return campaign
+
+    def add(self, campaign_id: str, block: Block) -> None:
+        """Commit one block.
+
+        Raises:
+            TableError: This block is there already: somebody else is writing the same campaign.
+        """
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sql.insert(_BLOCK), _block_row(campaign_id, block))
+        except sql.exc.IntegrityError as error:
+            raise TableError(
+                f"block {block.workload_key} of round {block.round} is in the store already; "
+                "is another process measuring the same campaign?"
+            ) from error
+
+    def finish(self, campaign_id: str, at_unix_s: float) -> None:
+        """Note that a campaign has ended; it will not be resumed."""
+        change = sql.update(_CAMPAIGN).where(_CAMPAIGN.c.id == campaign_id).values(finished_unix_s=at_unix_s)
+        with self._engine.begin() as connection:
+            connection.execute(change)
+
+    def campaigns(self) -> tuple[CampaignRecord, ...]:
+        """Return all campaigns, oldest first."""
+        with self._engine.connect() as connection:
+            return _campaigns(connection, sql.true())
+
+    def workloads(self, campaign_id: str) -> tuple[WorkloadRecord, ...]:
+        """Return what a campaign measures, in order of the workloads' keys."""
+        query = (
+            sql.select(_WORKLOAD)
+            .join(_MEMBER, _MEMBER.c.workload_key == _WORKLOAD.c.key)
+            .where(_MEMBER.c.campaign_id == campaign_id)
+            .order_by(_WORKLOAD.c.key)
+        )
+        with self._engine.connect() as connection:
+            return tuple(WorkloadRecord(**row) for row in connection.execute(query).mappings())
+
+    def blocks(self, campaign_id: str) -> tuple[Block, ...]:
+        """Return a campaign's blocks in the order in which they were measured."""
+        query = (
+            sql.select(_BLOCK).where(_BLOCK.c.campaign_id == campaign_id).order_by(_BLOCK.c.round, _BLOCK.c.position)
+        )
+        with self._engine.connect() as connection:
+            return tuple(_block(row) for row in connection.execute(query).mappings())
+
+
+def _engine(place: Path | str) -> Engine:
+    """Open a database; all that is SQLite's alone is here."""
+    url = str(place) if "://" in str(place) else f"sqlite:///{place}"
+    if not url.startswith("sqlite:"):
+        return sql.create_engine(url)
+    engine = sql.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S})
+
+    @sql.event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:
+        # In WAL mode NORMAL loses nothing when the process is killed, and at a power cut the last rows
+        # at most; FULL would put a disk flush beside every block that is being timed.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    return engine
+
+
+def _prepare(engine: Engine) -> int:
+    """Make the tables where there are none, and refuse those of a newer version."""
+    with engine.begin() as connection:
+        if not sql.inspect(connection).has_table(_SCHEMA.name):
+            _METADATA.create_all(connection)
+            connection.execute(sql.insert(_SCHEMA), {"version": SCHEMA_VERSION})
+        found = connection.scalar(sql.select(sql.func.max(_SCHEMA.c.version)))
+    if found != SCHEMA_VERSION:
+        raise SchemaMismatchError(
+            found,
+            SCHEMA_VERSION,
+            "the store was written by another version of pocketnas; use that version or a new file",
+        )
+    return SCHEMA_VERSION
+
+
+def _campaigns(connection: Connection, condition: sql.ColumnElement[bool]) -> tuple[CampaignRecord, ...]:
+    query = sql.select(_CAMPAIGN).where(condition).order_by(_CAMPAIGN.c.created_unix_s, _CAMPAIGN.c.id)
+    return tuple(
+        CampaignRecord(
+            id=row["id"],
+            label=row["label"],
+            configuration=Configuration(row["device"], row["source"], DeviceFacts(**json.loads(row["facts"]))),
+            protocol=Protocol.from_json(row["protocol"]),
+            created_unix_s=row["created_unix_s"],
+            finished_unix_s=row["finished_unix_s"],
+        )
+        for row in connection.execute(query).mappings()
+    )
+
+
+def _campaign_row(campaign: CampaignRecord) -> dict[str, object]:
+    return {
+        "id": campaign.id,
+        "label": campaign.label,
+        "device": campaign.configuration.device,
+        "source": campaign.configuration.source,
+        "facts": json.dumps(asdict(campaign.configuration.facts), sort_keys=True),
+        "protocol": campaign.protocol.to_json(),
+        "created_unix_s": campaign.created_unix_s,
+        "finished_unix_s": campaign.finished_unix_s,
+    }
+
+
+def _block_row(campaign_id: str, block: Block) -> dict[str, object]:
+    row = {
+        "campaign_id": campaign_id,
+        "round": block.round,
+        "workload_key": block.workload_key,
+        "position": block.position,
+        "started_unix_s": block.started_unix_s,
+        "status": block.status,
+        "reason": block.reason,
+        "checks": json.dumps([asdict(check) for check in block.checks]),
+    }
+    return row | {name: _packed(getattr(block, name)) for name in ("samples_ms", "before_ms", "after_ms")}
+
+
+def _block(row: sql.RowMapping) -> Block:
+    fields = {name: value for name, value in row.items() if name != "campaign_id"}
+    fields |= {name: _unpacked(row[name]) for name in ("samples_ms", "before_ms", "after_ms")}
+    fields["checks"] = tuple(Check(**check) for check in json.loads(row["checks"]))
+    return Block(**fields)
+
+
+def _packed(values: tuple[float, ...]) -> bytes:
+    """Return latencies as little-endian float64, which is exact and a third of their JSON."""
+    return np.asarray(values, dtype="<f8").tobytes()
+
+
+def _unpacked(data: bytes) -> tuple[float, ...]:
+    return tuple(np.frombuffer(data, dtype="<f8").tolist())
