@@ -1,1 +1,33 @@
-"""Decides: spaces, supernet, algorithms, constraints, run; sees a predictor, never a backend."""
+"""Decides: spaces, supernet, algorithms, constraints, run; sees a predictor, never a backend.
+
+Supernet and training are imported from their own modules: they pull torch, which nothing else here needs.
+"""
+
+from search.accuracy import AccuracySource
+from search.algorithms import Algorithm, Cars, EvolutionParams
+from search.constraints import Constraint, LatencyBudget
+from search.front import FrontMember, ParetoFront
+from search.outcome import SearchOutcome, choose_finalists
+from search.run import SearchProgress, run_search
+from search.space import Genotype, SearchSpace
+from search.state import Evaluation, GenerationRecord, State
+
+__all__ = [
+    "AccuracySource",
+    "Algorithm",
+    "Cars",
+    "Constraint",
+    "Evaluation",
+    "EvolutionParams",
+    "FrontMember",
+    "GenerationRecord",
+    "Genotype",
+    "LatencyBudget",
+    "ParetoFront",
+    "SearchOutcome",
+    "SearchProgress",
+    "SearchSpace",
+    "State",
+    "choose_finalists",
+    "run_search",
+]

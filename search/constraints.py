@@ -34,6 +34,11 @@ class Constraint(ABC):
     def unit(self) -> str:
         """Unit of the limit and of every excess."""
 
+    @property
+    def latency_limit_ms(self) -> float | None:
+        """Latency that no feasible architecture exceeds, in ms; None when the limit is on something else."""
+        return None
+
     @abstractmethod
     def excess(self, assessment: Assessment) -> float:
         """Return by how much an architecture is over the limit, in `unit`; 0 when it is not."""
@@ -82,6 +87,11 @@ class LatencyBudget(Constraint):
     def unit(self) -> str:
         """Milliseconds."""
         return "ms"
+
+    @property
+    def latency_limit_ms(self) -> float:
+        """The budget, in ms: a latency lies within its interval, whichever bound is held to it."""
+        return self.budget_ms
 
     def excess(self, assessment: Assessment) -> float:
         """Return how far the bound lies over the budget, in ms; inf when it is no latency at all."""

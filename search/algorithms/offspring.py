@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -33,10 +33,14 @@ class Offspring(Generic[G]):
         space: Its moves are the operators.
         parents: At least one.
         shares: How many offspring each operator makes.
+        avoid: Keys of genotypes that are not wanted either.
     """
 
-    def __init__(self, space: SearchSpace[G], parents: Sequence[G], shares: OffspringShares) -> None:
+    def __init__(
+        self, space: SearchSpace[G], parents: Sequence[G], shares: OffspringShares, *, avoid: Iterable[str] = ()
+    ) -> None:
         self._space, self._parents, self._shares = space, parents, shares
+        self._seen = {parent.key for parent in parents} | set(avoid)
 
     def make(self, count: int, rng: np.random.Generator) -> list[G]:
         """Return offspring that differ from the parents and from one another by key.
@@ -55,7 +59,7 @@ class Offspring(Generic[G]):
             # Last, so that it also fills the places that the others left empty.
             (self._space.sample, count),
         ]
-        seen = {parent.key for parent in self._parents}
+        seen = set(self._seen)
         made: list[G] = []
         for operator, quota in quotas:
             wanted = min(quota, count - len(made))

@@ -1,0 +1,117 @@
+"""Owns the search before the search: individuals that keep to the constraint, found by prediction alone.
+
+Nothing is trained before at least one architecture is known to be within budget, so a budget that
+nothing can meet is refused in seconds and not after a night.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+import numpy as np
+
+from search.algorithms.offspring import Offspring, OffspringShares
+from search.assessment import Assessment, Assessor
+from search.constraints import Constraint
+from search.errors import InfeasibleError, SearchError
+from search.space import G, SearchSpace
+from search.state import Evaluation
+
+
+@dataclass(frozen=True)
+class Screen(Generic[G]):
+    """Judges architectures before they are trained.
+
+    Attributes:
+        space: Where they come from.
+        assessor: Predicts their latency and counts their cost.
+        constraint: What they must keep to.
+    """
+
+    space: SearchSpace[G]
+    assessor: Assessor[G]
+    constraint: Constraint
+
+    def judge(self, genotypes: Sequence[G]) -> list[Evaluation[G]]:
+        """Return what is known of each genotype without training, its violation included."""
+        assessments = self.assessor.assess(genotypes)
+        return [self._evaluation(*pair) for pair in zip(genotypes, assessments, strict=True)]
+
+    def _evaluation(self, genotype: G, assessment: Assessment) -> Evaluation[G]:
+        prediction = assessment.prediction
+        known = prediction.in_domain
+        return Evaluation(
+            genotype,
+            assessment.network_key,
+            latency_ms=float(prediction.latency_ms) if known else None,
+            low_ms=float(prediction.low_ms) if known else None,
+            high_ms=float(prediction.high_ms) if known else None,
+            macs=assessment.macs,
+            parameters=assessment.parameters,
+            violation=self.constraint.violation(assessment),
+        )
+
+
+def find_feasible(screen: Screen[G], count: int, tries: int, rng: np.random.Generator) -> list[Evaluation[G]]:
+    """Find individuals to start from, within the constraint as far as possible.
+
+    The first are drawn uniformly; where too few of those are feasible, further ones are also made from
+    the least violating so far.
+
+    Args:
+        screen: Judges the architectures.
+        count: How many individuals are wanted.
+        tries: Most architectures to look at, at least `count`.
+        rng: Source of all draws.
+
+    Returns:
+        `count` individuals, or all there are in a smaller space; at least one is feasible, and where not
+        all are, the others are the least violating ones that were seen.
+
+    Raises:
+        InfeasibleError: No architecture that was looked at keeps to the constraint.
+        SearchError: The predictor has no evidence on any of them.
+    """
+    found = {judged.genotype.key: judged for judged in screen.judge(_distinct_samples(screen.space, count, rng))}
+    while sum(judged.feasible for judged in found.values()) < count and len(found) < tries:
+        parents = [judged.genotype for judged in _least_violating(found.values(), count)]
+        batch = min(count, tries - len(found))
+        new = Offspring(screen.space, parents, OffspringShares(), avoid=found.keys()).make(batch, rng)
+        if not new:
+            break
+        found |= {judged.genotype.key: judged for judged in screen.judge(new)}
+    chosen = _least_violating(found.values(), count)
+    if not chosen[0].feasible:
+        _refuse(screen, chosen[0], len(found))
+    return chosen
+
+
+def _distinct_samples(space: SearchSpace[G], count: int, rng: np.random.Generator) -> list[G]:
+    first = space.sample(rng)
+    rest = Offspring(space, [first], OffspringShares(crossover=0.0, mutation=0.0)).make(count - 1, rng)
+    return [first, *rest]
+
+
+def _least_violating(judged: Iterable[Evaluation[G]], count: int) -> list[Evaluation[G]]:
+    return sorted(judged, key=lambda evaluation: evaluation.violation)[:count]
+
+
+def _refuse(screen: Screen[G], closest: Evaluation[G], tries: int) -> None:
+    assessment = screen.assessor.assess([closest.genotype])[0]
+    gap = screen.constraint.excess(assessment)
+    if not math.isfinite(closest.violation):
+        unknown = ", ".join(assessment.prediction.out_of_domain[:3])
+        raise SearchError(
+            f"the predictor has no evidence on any of {tries} architectures of this space (such as {unknown}); "
+            "profile kernels of this space and fit again"
+        )
+    raise InfeasibleError(
+        screen.constraint.description,
+        closest=str(screen.space.encode(closest.genotype)),
+        gap=gap,
+        unit=screen.constraint.unit,
+        tries=tries,
+    )

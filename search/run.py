@@ -1,0 +1,250 @@
+"""Owns a whole search: start or resume, step by step to the end, and what comes out of it.
+
+The algorithm decides, the accuracy source learns and scores, the predictor tells latency; this module
+takes them through the steps and writes a checkpoint after each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from search.accuracy import AccuracySource
+from search.algorithms.base import Algorithm
+from search.assessment import Assessor, LatencyPredictor
+from search.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from search.constraints import Constraint
+from search.errors import CheckpointError
+from search.feasibility import Screen, find_feasible
+from search.front import FrontMember, ParetoFront
+from search.history import record_generation
+from search.outcome import SearchOutcome
+from search.space import G
+from search.state import Evaluation, GenerationRecord, State, rng_state
+
+CHECKPOINT_NAME = "search.safetensors"
+"""The checkpoint inside a run folder."""
+
+TRIES_PER_INDIVIDUAL = 20
+"""Architectures looked at for each individual wanted before a constraint is called infeasible."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchProgress:
+    """How far a search is, after a step.
+
+    Attributes:
+        step: Steps taken, of `steps`.
+        steps: Steps of the whole search.
+        generation: The record of the generation that just ended; None after a step that only learned.
+        loss: Mean training loss of the step; 0 when nothing was learned.
+        elapsed_s: Since this process began or resumed the search.
+        eta_s: Expected time to the end, at the pace of the step just taken and those like it.
+    """
+
+    step: int
+    steps: int
+    generation: GenerationRecord | None
+    loss: float
+    elapsed_s: float
+    eta_s: float
+
+
+def run_search(
+    algorithm: Algorithm[G],
+    source: AccuracySource[G],
+    predictor: LatencyPredictor,
+    constraint: Constraint,
+    *,
+    seed: int,
+    run_dir: Path,
+    tries: int | None = None,
+    progress: Callable[[SearchProgress], None] | None = None,
+) -> SearchOutcome[G]:
+    """Search for accurate architectures that keep to a constraint, or go on with a search that was stopped.
+
+    A folder that holds a checkpoint of the same search is resumed: the front is the one that an
+    uninterrupted run gives, wherever it was stopped.  A KeyboardInterrupt passes through and loses at
+    most the step that was under way.
+
+    Args:
+        algorithm: What to try, and what to keep.
+        source: Learns and scores; a new one of the same settings when a search is resumed.
+        predictor: Tells the latency of architectures.
+        constraint: What they must keep to.
+        seed: Of everything random in the search, >= 0.
+        run_dir: Folder of the checkpoint; made when missing.
+        tries: Most architectures to look at for feasible ones to start from; by default 20 for each
+            individual of the population.
+        progress: Called after each step.
+
+    Returns:
+        The front and the population of the last generation.
+
+    Raises:
+        InfeasibleError: None of the architectures looked at keeps to the constraint.
+        CheckpointError: The folder holds another search, is in use, or cannot be written.
+        SchemaMismatchError: A newer version wrote the checkpoint.
+        SearchError: The predictor has no evidence on any architecture of the space.
+    """
+    screen = Screen(algorithm.space, Assessor(algorithm.space, predictor), constraint)
+    most = TRIES_PER_INDIVIDUAL * algorithm.population_size if tries is None else tries
+    with _hold(run_dir):
+        search = _Search(algorithm, source, screen, seed, run_dir / CHECKPOINT_NAME)
+        state = search.resume()
+        if state is None:
+            state = search.start(most)
+        pace = _Pace()
+        while state.step < algorithm.steps:
+            generations = len(state.history)
+            state, loss = search.step(state)
+            search.save(state)
+            record = state.history[-1] if len(state.history) > generations else None
+            elapsed_s, eta_s = pace.mark("learn" if record is None else "generation", algorithm.steps - state.step)
+            if progress is not None:
+                progress(SearchProgress(state.step, algorithm.steps, record, loss, elapsed_s, eta_s))
+        return search.outcome(state)
+
+
+@dataclass(frozen=True)
+class _Search(Generic[G]):
+    """The parts of one search, and its steps."""
+
+    algorithm: Algorithm[G]
+    source: AccuracySource[G]
+    screen: Screen[G]
+    seed: int
+    path: Path
+
+    def start(self, tries: int) -> State[G]:
+        rng = np.random.default_rng(self.seed)
+        population = find_feasible(self.screen, self.algorithm.population_size, tries, rng)
+        slowest_ms = max(individual.latency_ms or 0.0 for individual in population if individual.feasible)
+        state = self.algorithm.start(population, self.screen.constraint.latency_limit_ms or slowest_ms, rng)
+        self.save(state)
+        return state
+
+    def resume(self) -> State[G] | None:
+        checkpoint = read_checkpoint(self.path, self._identity, self.algorithm.space)
+        if checkpoint is None:
+            return None
+        population = checkpoint.state.population
+        judged = self.screen.judge([individual.genotype for individual in population])
+        if [item.latency_ms for item in judged] != [individual.latency_ms for individual in population]:
+            raise CheckpointError(self.path, "was made with another predictor; resume with that one or start anew")
+        self.source.restore(checkpoint.arrays)
+        return checkpoint.state
+
+    def save(self, state: State[G]) -> None:
+        write_checkpoint(self.path, Checkpoint(self._identity, state, self.source.state()), self.algorithm.space)
+
+    def step(self, state: State[G]) -> tuple[State[G], float]:
+        candidates, state = self.algorithm.ask(state)
+        judged = self.screen.judge(candidates)
+        before = self._accuracy_before(state, judged) if self.algorithm.needs_growth else {}
+        learning, rng = self.algorithm.learning(state), state.generator()
+        loss = self.source.learn(learning.draw, epochs=learning.epochs, rng=rng)
+        state = replace(state, rng=rng_state(rng))
+        evaluations = self._score(judged, before)
+        told = self.algorithm.tell(state, evaluations)
+        if not candidates:
+            return told, loss
+        evaluated = sum(evaluation.feasible for evaluation in evaluations)
+        return replace(told, history=(*told.history, record_generation(told, evaluated))), loss
+
+    def _accuracy_before(self, state: State[G], judged: Sequence[Evaluation[G]]) -> Mapping[str, float]:
+        """Accuracies of the feasible candidates before the source learns, by the genotype's key.
+
+        Survivors of the last generation were scored under these very weights; only the others are scored now.
+        """
+        known = {
+            individual.genotype.key: individual.accuracy
+            for individual in state.population
+            if individual.accuracy is not None
+        }
+        unknown = [item.genotype for item in judged if item.feasible and item.genotype.key not in known]
+        accuracies = self._evaluate(unknown)
+        return known | {genotype.key: accuracy for genotype, accuracy in zip(unknown, accuracies, strict=True)}
+
+    def _score(self, judged: Sequence[Evaluation[G]], before: Mapping[str, float]) -> list[Evaluation[G]]:
+        """Fill in accuracy, and growth where the accuracy before is known, of the feasible candidates."""
+        feasible = [item.genotype for item in judged if item.feasible]
+        accuracies = dict(zip((genotype.key for genotype in feasible), self._evaluate(feasible), strict=True))
+        scored = []
+        for item in judged:
+            key = item.genotype.key
+            if item.feasible:
+                growth = accuracies[key] - before[key] if key in before else None
+                item = replace(item, accuracy=accuracies[key], growth=growth)
+            scored.append(item)
+        return scored
+
+    def _evaluate(self, genotypes: Sequence[G]) -> list[float]:
+        return [float(accuracy) for accuracy in self.source.evaluate(genotypes)] if genotypes else []
+
+    def outcome(self, state: State[G]) -> SearchOutcome[G]:
+        feasible = [individual for individual in state.population if individual.feasible]
+        assessments = self.screen.assessor.assess([individual.genotype for individual in feasible])
+        members = tuple(
+            FrontMember(
+                individual.genotype,
+                individual.network_key,
+                individual.accuracy,
+                assessment.prediction,
+                individual.macs,
+                individual.parameters,
+            )
+            for individual, assessment in zip(feasible, assessments, strict=True)
+            if individual.accuracy is not None
+        )
+        front, space = ParetoFront.of(members), self.algorithm.space.identity
+        return SearchOutcome(front, members, state.history, self.screen.constraint, self.seed, space)
+
+    @property
+    def _identity(self) -> dict[str, str]:
+        return {
+            "space": self.algorithm.space.identity,
+            "algorithm": self.algorithm.identity,
+            "constraint": self.screen.constraint.description,
+            "seed": str(self.seed),
+        }
+
+
+class _Pace:
+    """How long the steps of each kind take, for an expected end."""
+
+    def __init__(self) -> None:
+        self._began_s = self._last_s = time.monotonic()
+        self._seconds: dict[str, list[float]] = {}
+
+    def mark(self, kind: str, steps_left: int) -> tuple[float, float]:
+        """Note the end of a step; return the time since the start and the expected time to the end, in s."""
+        now_s = time.monotonic()
+        durations = self._seconds.setdefault(kind, [])
+        durations.append(now_s - self._last_s)
+        self._last_s = now_s
+        return now_s - self._began_s, steps_left * float(np.mean(durations))
+
+
+@contextmanager
+def _hold(run_dir: Path) -> Iterator[None]:
+    """Make the run folder and keep other searches out of it."""
+    lock = FileLock(run_dir / "search.lock")
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CheckpointError(run_dir, "another search is running in this folder; choose another one") from error
+    except OSError as error:
+        raise CheckpointError(run_dir, f"cannot be used as a run folder: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
