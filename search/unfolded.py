@@ -1,0 +1,311 @@
+"""Networks while they are trained: with batch norm, in torch, on weights that others own.
+
+A `Network` has no batch norm.  Here each of its convolutions with a bias carries one in the bias' place;
+`UnfoldedNetwork.fold` joins the two again.  Since the operators that run here are the Network's own,
+what is trained, scored and exported cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from profiler.network import (
+    Add,
+    AvgPool2d,
+    Concat,
+    Conv2d,
+    Dense,
+    DepthwiseConv2d,
+    GlobalAvgPool2d,
+    MaxPool2d,
+    Network,
+    Operator,
+    Relu,
+    same_padding,
+)
+from search._convolution import convolution, symmetric
+from search.errors import SupernetError
+
+EPSILON = 1e-5
+"""Added to variances, as torch's batch norm does."""
+
+Weights = Mapping[str, Tensor]
+"""Tensors by "operator/role" or, for one block of a kernel, "operator/kernel/part"."""
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Mean and variance of each channel that a batch norm subtracts and divides by.
+
+    Attributes:
+        mean: Shape: (channels,).
+        variance: Without Bessel's correction.  Shape: (channels,).
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+
+class Normalisation(Protocol):
+    """Where a batch norm takes its statistics from."""
+
+    def __call__(self, operator: str, values: Tensor) -> ChannelStatistics | None:
+        """Return the statistics for the output of a convolution; None for those of the values themselves.
+
+        Args:
+            operator: Name of the convolution.
+            values: Its output.  Shape: (n, channels, height, width).
+        """
+        ...
+
+
+def batch_statistics(operator: str, values: Tensor) -> None:
+    """Normalise by the batch itself: how networks are trained.  Nothing is remembered between batches."""
+
+
+class RecordingStatistics:
+    """Normalises by the batch itself, and remembers the statistics over all batches."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[int, Tensor, Tensor]] = {}
+
+    def __call__(self, operator: str, values: Tensor) -> ChannelStatistics:
+        """Return the batch's statistics, and add them to the record."""
+        variance, mean = torch.var_mean(values, dim=(0, 2, 3), correction=0)
+        count = values.numel() // values.shape[1]
+        before = self._sums.get(operator, (0, torch.zeros_like(mean), torch.zeros_like(mean)))
+        squares = before[2] + count * (variance + mean**2)
+        self._sums[operator] = before[0] + count, before[1] + count * mean, squares
+        return ChannelStatistics(mean, variance)
+
+    def statistics(self) -> dict[str, ChannelStatistics]:
+        """Return the statistics over all values so far, by convolution."""
+        return {
+            operator: ChannelStatistics(total / count, (squares / count - (total / count) ** 2).clamp_min(0))
+            for operator, (count, total, squares) in self._sums.items()
+        }
+
+
+class FixedStatistics:
+    """Normalises by statistics that were recorded before: how networks are scored and exported."""
+
+    def __init__(self, statistics: Mapping[str, ChannelStatistics]) -> None:
+        self._statistics = statistics
+
+    def __call__(self, operator: str, values: Tensor) -> ChannelStatistics:
+        """Return the recorded statistics of a convolution."""
+        return self._statistics[operator]
+
+
+_Step = Callable[[Sequence[Tensor], Weights, Normalisation], Tensor]
+
+
+class UnfoldedNetwork:
+    """A classifier's Network, to run on torch weights with batch norm behind each biased convolution.
+
+    Args:
+        network: One input of shape (1, height, width, channels), one output of shape (1, classes).
+        input_parts: See `SearchSpace.input_parts`.
+
+    Attributes:
+        network: The Network.
+        weight_shapes: Shape of each weight, in torch's layout (channels first).
+
+    Raises:
+        SupernetError: An operator is of a kind that cannot be trained here.
+    """
+
+    def __init__(self, network: Network, input_parts: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        self.network = network
+        self.weight_shapes: dict[str, tuple[int, ...]] = {}
+        self._kernels: dict[str, tuple[str, ...]] = {}
+        self._normalised: set[str] = set()
+        for operator in network.operators:
+            self._declare_weights(operator, (input_parts or {}).get(operator.name, ()))
+        self._steps = [(self._step(operator), operator.inputs, operator.name) for operator in network.operators]
+
+    def run(self, weights: Weights, images: Tensor, normalisation: Normalisation) -> Tensor:
+        """Return the logits of some images.
+
+        Args:
+            weights: At least those of weight_shapes.
+            images: Shape: (n, channels, height, width), best in channels-last memory.
+            normalisation: Where batch norms take their statistics from.
+
+        Returns:
+            Shape: (n, classes).
+        """
+        tensors = {self.network.inputs[0].name: images}
+        for step, inputs, output in self._steps:
+            tensors[output] = step([tensors[name] for name in inputs], weights, normalisation)
+        return tensors[self.network.outputs[0]]
+
+    def fold(self, weights: Weights, statistics: Mapping[str, ChannelStatistics]) -> Network:
+        """Return the Network with weights into which the batch norms are folded.
+
+        Args:
+            weights: At least those of weight_shapes.
+            statistics: Of each convolution with a batch norm.
+        """
+        folded: dict[str, npt.NDArray[np.float32]] = {}
+        with torch.no_grad():
+            for operator in self.network.operators:
+                if operator.name not in self._kernels:
+                    continue
+                kernel, bias = _joined(self._kernels[operator.name], weights), weights.get(f"{operator.name}/bias")
+                if operator.name in self._normalised:
+                    found = statistics[operator.name]
+                    gain = weights[f"{operator.name}/scale"] * (found.variance + EPSILON).rsqrt()
+                    kernel = kernel * gain[:, None, None, None]
+                    bias = weights[f"{operator.name}/shift"] - found.mean * gain
+                folded[f"{operator.name}/kernel"] = _network_layout(operator, kernel)
+                if bias is not None:
+                    folded[f"{operator.name}/bias"] = bias.detach().numpy()
+        return self.network.with_weights(folded)
+
+    def _declare_weights(self, operator: Operator, parts: tuple[str, ...]) -> None:
+        """Note the names and shapes of an operator's weights, its kernel cut into one block for each part."""
+        shapes = operator.weight_shapes(self.network.input_specs(operator))
+        if not shapes:
+            return
+        shape = shapes["kernel"]
+        if isinstance(operator, DepthwiseConv2d):
+            shape = (shape[3], 1, *shape[1:3])
+        elif isinstance(operator, Conv2d):
+            shape = (shape[0], shape[3], *shape[1:3])
+        blocks = tuple(f"{operator.name}/kernel/{part}" for part in parts) or (f"{operator.name}/kernel",)
+        if shape[1] % len(blocks):
+            raise SupernetError(f"{operator.name!r}: {shape[1]} input channels do not divide into {len(blocks)} parts")
+        for block in blocks:
+            self.weight_shapes[block] = (shape[0], shape[1] // len(blocks), *shape[2:])
+        self._kernels[operator.name] = blocks
+        if isinstance(operator, (Conv2d, DepthwiseConv2d)) and operator.use_bias:
+            self._normalised.add(operator.name)
+            self.weight_shapes |= {f"{operator.name}/scale": (shape[0],), f"{operator.name}/shift": (shape[0],)}
+        elif "bias" in shapes:
+            self.weight_shapes[f"{operator.name}/bias"] = (shape[0],)
+
+    def _step(self, operator: Operator) -> _Step:
+        """Return the function that runs an operator."""
+        match operator:
+            case Conv2d() | DepthwiseConv2d():
+                return self._convolution(operator)
+            case Dense(name=name):
+                blocks = self._kernels[name]
+                return lambda inputs, weights, _: functional.linear(
+                    inputs[0], _joined(blocks, weights), weights.get(f"{name}/bias")
+                )
+            case MaxPool2d() | AvgPool2d():
+                return self._pool(operator)
+            case GlobalAvgPool2d(keep_dims=keep_dims):
+                return lambda inputs, _, __: inputs[0].mean(dim=(2, 3), keepdim=keep_dims)
+            case Relu():
+                return lambda inputs, _, __: functional.relu(inputs[0])
+            case Add():
+                return lambda inputs, _, __: inputs[0] + inputs[1]
+            case Concat() if len(self.network.tensors[operator.name].shape) == 4 and operator.axis in (-1, 3):
+                return lambda inputs, _, __: torch.cat(tuple(inputs), dim=1)
+            case _:
+                raise SupernetError(f"operator {operator.name!r} of kind {operator.kind!r} cannot be trained here")
+
+    def _convolution(self, operator: Conv2d | DepthwiseConv2d) -> _Step:
+        spec = self.network.input_specs(operator)[0]
+        groups = operator.groups if isinstance(operator, Conv2d) else spec.shape[3]
+        convolve = convolution(
+            groups=groups,
+            kernel=operator.kernel,
+            stride=operator.stride,
+            dilation=operator.dilation,
+            margins=_margins(operator, spec.shape[1:3], operator.dilation),
+        )
+        name, blocks, normalised = operator.name, self._kernels[operator.name], operator.name in self._normalised
+
+        def run(inputs: Sequence[Tensor], weights: Weights, normalisation: Normalisation) -> Tensor:
+            values = convolve(inputs[0], _joined(blocks, weights))
+            return _normalise(values, name, weights, normalisation) if normalised else values
+
+        return run
+
+    def _pool(self, operator: MaxPool2d | AvgPool2d) -> _Step:
+        size = self.network.input_specs(operator)[0].shape[1:3]
+        inside, outside = symmetric(_margins(operator, size, (1, 1)))
+        kernel, stride = operator.kernel, operator.stride
+        if isinstance(operator, MaxPool2d):
+
+            def largest(inputs: Sequence[Tensor], _: Weights, __: Normalisation) -> Tensor:
+                images = functional.pad(inputs[0], outside, value=-torch.inf) if outside else inputs[0]
+                return functional.max_pool2d(images, kernel, stride, inside)
+
+            return largest
+        # Padded cells do not count in the mean: divide the window's sum by the cells that exist.
+        exist = functional.pad(torch.ones(1, 1, *size), outside) if outside else torch.ones(1, 1, *size)
+        counted = functional.avg_pool2d(exist, kernel, stride, inside, divisor_override=1)
+
+        def mean(inputs: Sequence[Tensor], _: Weights, __: Normalisation) -> Tensor:
+            images = functional.pad(inputs[0], outside) if outside else inputs[0]
+            return functional.avg_pool2d(images, kernel, stride, inside, divisor_override=1) / counted
+
+        return mean
+
+
+def _joined(blocks: tuple[str, ...], weights: Weights) -> Tensor:
+    """Return a kernel whose blocks stand beside each other along its input channels."""
+    return weights[blocks[0]] if len(blocks) == 1 else torch.cat([weights[block] for block in blocks], dim=1)
+
+
+def _normalise(values: Tensor, name: str, weights: Weights, normalisation: Normalisation) -> Tensor:
+    found = normalisation(name, values)
+    mean, variance = (None, None) if found is None else (found.mean, found.variance)
+    scale, shift = weights[f"{name}/scale"], weights[f"{name}/shift"]
+    return functional.batch_norm(values, mean, variance, scale, shift, training=found is None, eps=EPSILON)
+
+
+def _margins(
+    operator: Conv2d | DepthwiseConv2d | MaxPool2d | AvgPool2d, size: Sequence[int], dilation: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the padding (before, after) along height and width."""
+    if operator.padding == "valid":
+        return (0, 0), (0, 0)
+    rows, columns = zip(size, operator.kernel, operator.stride, dilation, strict=True)
+    return same_padding(*rows), same_padding(*columns)
+
+
+def _network_layout(operator: Operator, kernel: Tensor) -> npt.NDArray[np.float32]:
+    """Return a kernel with channels last, as Network has it."""
+    if isinstance(operator, DepthwiseConv2d):
+        kernel = kernel.permute(1, 2, 3, 0)
+    elif isinstance(operator, Conv2d):
+        kernel = kernel.permute(0, 2, 3, 1)
+    return np.ascontiguousarray(kernel.detach().numpy())
+
+
+def initial_weights(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator) -> dict[str, Tensor]:
+    """Return weights to start training from, each a leaf that asks for its gradient.
+
+    Convolutions are He-normal (He et al. 2015, fan-in), batch norms the identity, biases 0.  Dense kernels
+    are 0 too: what reaches them has the scale that the architecture happens to give it.
+
+    Args:
+        shapes: Of each weight by name, as in `UnfoldedNetwork.weight_shapes`.
+        rng: Draws the kernels, in the order of `shapes`.
+    """
+    weights: dict[str, Tensor] = {}
+    for name, shape in shapes.items():
+        role = name.split("/")[1]
+        if role == "kernel" and len(shape) == 4:
+            values = rng.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+        else:
+            values = np.full(shape, 1 if role == "scale" else 0, dtype=np.float32)
+        weight = torch.from_numpy(values)
+        if weight.dim() == 4:
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        weights[name] = weight.requires_grad_()
+    return weights
