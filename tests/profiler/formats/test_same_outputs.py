@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profiler.network import Network
-from tests.runtimes import RUNNERS, Arrays, random_inputs, run_torch
+from profiler.zoo import ZOO, mobilenet_v2, mobilenet_v3_small, shufflenet_v2, squeezenet, super_resolution
+from tests.runtimes import RUNNERS, Arrays, TfliteRuntimeProcess, random_inputs, run_torch
 from tests.strategies import WRITABLE_KINDS, networks
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
@@ -39,3 +43,48 @@ def test_each_kind_has_the_same_outputs(kind: str, data: st.DataObject) -> None:
     expected = run_torch(network, inputs)
     for run in RUNNERS.values():
         assert_same(run(network, inputs), expected, network)
+
+
+SMALL_ZOO = {
+    "mobilenet_v2": mobilenet_v2(64, 0.35, 10),
+    "mobilenet_v3_small": mobilenet_v3_small(64, 10),
+    "shufflenet_v2": shufflenet_v2(64, 10),
+    "squeezenet": squeezenet(64, 10),
+    "super_resolution": super_resolution(20, 24, 3, 8),
+}
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_whole_network_has_the_same_outputs(name: str) -> None:
+    network = SMALL_ZOO[name].with_random_weights(np.random.default_rng(0))
+    inputs = random_inputs(network, 1)
+    expected = run_torch(network, inputs)
+    assert float(np.abs(expected[0]).max()) > 0.01  # not all dead
+    for run in RUNNERS.values():
+        assert_same(run(network, inputs), expected, network)
+
+
+@pytest.fixture(scope="module")
+def tflite_runtime(tflite_runtime_python: Path) -> Iterator[TfliteRuntimeProcess]:
+    with TfliteRuntimeProcess(tflite_runtime_python) as process:
+        yield process
+
+
+@pytest.mark.tflite_runtime
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(network=networks(), seed=st.integers(0, 2**16))
+def test_a_random_network_has_the_same_outputs_in_tflite_runtime(
+    tflite_runtime: TfliteRuntimeProcess, network: Network, seed: int
+) -> None:
+    inputs = random_inputs(network, seed)
+    assert_same(tflite_runtime.run(network, inputs), run_torch(network, inputs), network)
+
+
+@pytest.mark.tflite_runtime
+@pytest.mark.parametrize("name", ZOO)
+def test_a_whole_network_has_the_same_outputs_in_tflite_runtime(
+    tflite_runtime: TfliteRuntimeProcess, name: str
+) -> None:
+    network = SMALL_ZOO[name].with_random_weights(np.random.default_rng(0))
+    inputs = random_inputs(network, 1)
+    assert_same(tflite_runtime.run(network, inputs), run_torch(network, inputs), network)
