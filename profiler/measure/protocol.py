@@ -48,7 +48,7 @@ class Protocol:
 
     name: str = "kernels"
     rounds: int = 6
-    max_rounds: int = 24
+    max_rounds: int = 48
     runs_per_block: int = 20
     block_ms: float = 0.0
     warmup_runs: int = 3
