@@ -5,6 +5,8 @@ Importing this package does not import torch: what is about torch is loaded when
 
 from typing import TYPE_CHECKING, Any
 
+from profiler.formats.model_file import read_model
+from profiler.formats.onnx_reader import read_onnx
 from profiler.formats.onnx_writer import write_onnx
 from profiler.formats.quantization import Quantization, calibrate
 from profiler.formats.tflite_reader import read_tflite
@@ -12,20 +14,28 @@ from profiler.formats.tflite_writer import write_tflite
 
 if TYPE_CHECKING:
     from profiler.formats.torch_builder import NetworkModule, build_torch
+    from profiler.formats.torch_reader import read_torch
 
 __all__ = [
     "NetworkModule",
     "Quantization",
     "build_torch",
     "calibrate",
+    "read_model",
+    "read_onnx",
     "read_tflite",
+    "read_torch",
     "write_onnx",
     "write_tflite",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Return `build_torch` or `NetworkModule`, importing torch only then."""
+    """Return `build_torch`, `NetworkModule` or `read_torch`, importing torch only then."""
+    if name == "read_torch":
+        from profiler.formats import torch_reader
+
+        return torch_reader.read_torch
     if name in ("NetworkModule", "build_torch"):
         from profiler.formats import torch_builder
 

@@ -13,12 +13,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from profiler.network import Network, TensorSpec
+from profiler.network import Network
 
 OPSET = 17
 """Old enough for the ONNX Runtime of phones (1.12 and later), new enough for every kind we write."""
+
+PRODUCER = "pocketnas"
+"""Name that the files carry; the reader knows by it that their inputs and outputs are NHWC."""
+
+CHANNELS_FIRST_SUFFIX = "/nchw"
+"""Ends the name of a value that holds a tensor of the network channels first."""
 
 _IR_VERSION = 8  # the one that opset 17 came with
 _ELEMENT_TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorProto.INT64}
@@ -37,10 +43,12 @@ class OnnxGraph:
 
     Args:
         network: The network whose tensors the nodes read and write.
+        outside: Layout of the model's inputs and outputs of rank 4.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, outside: Layout) -> None:
         self.network = network
+        self._outside = outside
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
         self._values: dict[tuple[str, Layout], str] = {
@@ -68,8 +76,7 @@ class OnnxGraph:
 
     def read(self, tensor: str, layout: Layout) -> str:
         """Return the name of a value that holds a tensor in a layout; a transpose is added when it is missing."""
-        if len(self.shape(tensor)) != 4:
-            layout = Layout.NETWORK
+        layout = self._possible(tensor, layout)
         if (tensor, layout) not in self._values:
             other = Layout.NETWORK if layout is Layout.CHANNELS_FIRST else Layout.CHANNELS_FIRST
             source = self._values[tensor, other]
@@ -81,7 +88,9 @@ class OnnxGraph:
         """Return the name of the new value that will hold a tensor in a layout."""
         if len(self.shape(tensor)) != 4:
             layout = Layout.NETWORK
-        self._values[tensor, layout] = tensor if layout is Layout.NETWORK else self.new_name(f"{tensor}/nchw")
+        self._values[tensor, layout] = (
+            tensor if layout is Layout.NETWORK else self.new_name(f"{tensor}{CHANNELS_FIRST_SUFFIX}")
+        )
         return self._values[tensor, layout]
 
     def new_name(self, wish: str) -> str:
@@ -115,20 +124,18 @@ class OnnxGraph:
         return name if name in self._constants else self.constant(name, values)
 
     def to_model(self) -> ModelProto:
-        """Return the model, with the network's inputs and outputs in the network's layout."""
+        """Return the model."""
         for tensor in self.network.outputs:
-            self.read(tensor, Layout.NETWORK)
-        tensors = self.network.tensors
+            self.read(tensor, self._outside)
         graph = helper.make_graph(
             self._nodes,
             self.network.name or "network",
-            [_value_info(spec) for spec in self.network.inputs],
-            [_value_info(tensors[tensor]) for tensor in self.network.outputs],
+            [self._value_info(spec.name) for spec in self.network.inputs],
+            [self._value_info(tensor) for tensor in self.network.outputs],
             initializer=list(self._constants.values()),
         )
         opset = helper.make_opsetid("", OPSET)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="pocketnas")
+        return helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION, producer_name=PRODUCER)
 
-
-def _value_info(spec: TensorSpec) -> Any:
-    return helper.make_tensor_value_info(spec.name, TensorProto.FLOAT, spec.shape)
+    def _value_info(self, tensor: str) -> ValueInfoProto:
+        return helper.make_tensor_value_info(tensor, TensorProto.FLOAT, self.shape(tensor, self._outside))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from profiler.errors import ModelFileError
-from profiler.network import Operator, Relu, Relu6, TensorSpec
+from profiler.network import Operator, Relu, Relu6, TensorSpec, same_padding
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
@@ -90,9 +90,10 @@ class Activation(Layer):
 
 @dataclass(frozen=True, eq=False)
 class PRelu(Layer):
-    """x where positive, alpha * x elsewhere; alpha (1,) or one a channel."""
+    """x where positive, alpha * x elsewhere; alpha (1,), or one number for each index of an axis."""
 
     alpha: Array
+    axis: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,8 +230,8 @@ class SourceGraph:
         nodes: In execution order.
         shapes: Shapes of tensors as far as the source states them, with the source's axes.
         dtypes: Element types of tensors that are not float32.
-        channels_last_ends: Whether rank-4 inputs and outputs are NHWC although nodes work on NCHW, as in the ONNX
-            files that pocketnas writes.
+        channels_last_ends: Whether this is an ONNX file that pocketnas wrote: rank-4 inputs and outputs are NHWC
+            although nodes work on NCHW, and transpositions between the two are marked by their names.
     """
 
     name: str
@@ -294,6 +295,36 @@ def affine_from_constant(
     if reversed_ or not values.all():
         return None  # a constant divided by a tensor is not affine
     return Affine(one / values, zero, axis)
+
+
+def affine_of_batch_norm(
+    scale: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    epsilon: float,
+) -> Affine:
+    """Return scale * (x - mean) / sqrt(variance + epsilon) + shift, a batch norm that does not learn."""
+    with np.errstate(all="ignore"):  # a negative variance makes NaN, which a Network refuses
+        factor = scale / np.sqrt(variance + epsilon)
+        return Affine(factor, shift - mean * factor, 1)
+
+
+def same_padding_at_start(size: int, kernel: int, stride: int, dilation: int) -> Pair:
+    """Return SAME's cells (before, after) along an axis where an odd cell is added at the start."""
+    before, after = same_padding(size, kernel, stride, dilation)
+    return after, before
+
+
+def pool_padding(sizes: Sequence[int], kernel: Pair, stride: Pair, padding: tuple[Pair, Pair]) -> tuple[Pair, Pair]:
+    """Return the padding with which a pooling rounds its output size up, as torch and ONNX do with ceil_mode."""
+    widened: list[Pair] = []
+    for size, window, step, (before, after) in zip(sizes, kernel, stride, padding, strict=True):
+        left_over = (size + before + after - window) % step
+        # A window that would begin in the padding at the end does not count.
+        starts_inside = left_over and size + before + after - left_over - window + step < size + before
+        widened.append((before, after + step - left_over if starts_inside else after))
+    return widened[0], widened[1]
 
 
 def clip_layer(low: float, high: float) -> Layer:

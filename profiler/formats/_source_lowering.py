@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from profiler.errors import ModelFileError
+from profiler.formats._onnx_graph import CHANNELS_FIRST_SUFFIX
 from profiler.formats._source_graph import Array, Node, Shape, SourceGraph, Transpose
 from profiler.formats._source_rewrites import simplify
 from profiler.network import Network, Opaque, Operator, Reshape, TensorSpec
@@ -115,8 +116,9 @@ class Lowering:
 
     def split_name(self, parts: Sequence[str]) -> str:
         """Return a name for a Split: the parts' own where they are called "name:0", "name:1", …."""
-        base = parts[0].removesuffix(":0")
-        if tuple(parts) == tuple(f"{base}:{index}" for index in range(len(parts))):
+        plain = [self._plain_name(part) for part in parts]
+        base = plain[0].removesuffix(":0")
+        if plain == [f"{base}:{index}" for index in range(len(parts))] and not self._specs.keys() & set(plain):
             return base
         while True:
             name = self.new_name(f"{parts[0]}/split")
@@ -241,7 +243,7 @@ class Lowering:
     def finish(self) -> Network:
         """Return the Network."""
         outputs = [self._output(tensor) for tensor in self.graph.outputs]
-        names = self._output_names(outputs)
+        names = self._better_names(outputs)
         operators = [_renamed(operator, names) for operator in self._operators] if names else self._operators
         weights = {}
         for name, values in self._weights.items():
@@ -249,15 +251,23 @@ class Lowering:
             weights[f"{names.get(operator, operator)}/{role}"] = values
         return Network(self.graph.name, self._inputs, operators, [names.get(name, name) for name in outputs], weights)
 
-    def _output_names(self, outputs: Sequence[str]) -> dict[str, str]:
+    def _plain_name(self, tensor: str) -> str:
+        """Return a name without the mark that our own files give to tensors that are channels first."""
+        return tensor.removesuffix(CHANNELS_FIRST_SUFFIX) if self.graph.channels_last_ends else tensor
+
+    def _better_names(self, outputs: Sequence[str]) -> dict[str, str]:
         """Return new names for tensors that the source calls otherwise where they leave the network."""
+        wishes = {operator.name: self._plain_name(operator.name) for operator in self._operators}
+        wishes |= dict(zip(outputs, self.graph.outputs, strict=True))
         names: dict[str, str] = {}
-        for tensor, name in zip(self.graph.outputs, outputs, strict=True):
+        given: set[str] = set()
+        for name, wish in wishes.items():
             producer = self._producers.get(name)
             if producer is None or producer.outputs != (producer.name,) or isinstance(producer, Opaque):
                 continue
-            if tensor not in self._specs and name not in names and tensor not in names.values():
-                names[name] = tensor
+            if wish not in self._specs and wish not in given:
+                names[name] = wish
+                given.add(wish)
         return names
 
     def _arrives_channels_last(self, tensor: str) -> bool:

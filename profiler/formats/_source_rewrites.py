@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from profiler.formats import _source_graph as source
 from profiler.formats._source_graph import Node, SourceGraph
-from profiler.network import HardSigmoid, HardSwish, Mul, Relu6
+from profiler.network import HardSigmoid, HardSwish, Mul, Relu6, ResizeNearest
 
 _Rule = Callable[["_Rewriting", Node], Node | None]
 
@@ -174,10 +174,29 @@ def _folded_affine(rewriting: _Rewriting, node: Node) -> Node | None:
         return None
     if not isinstance(before.layer, source.Conv | source.TransposeConv | source.Linear):
         return None
-    rank = 2 if isinstance(before.layer, source.Linear) else 4
-    if affine.axis not in (None, rewriting.graph.channel_axis(rank)):
+    if affine.axis is not None and affine.axis != _output_axis(rewriting, before):
         return None
     return Node(_scaled(before.layer, affine), before.inputs, node.outputs, before.op_type)
+
+
+def _output_axis(rewriting: _Rewriting, node: Node) -> int:
+    """Return the axis that a layer's output channels are on."""
+    if isinstance(node.layer, source.Linear):
+        return len(rewriting.graph.shapes.get(node.outputs[0], (0, 0))) - 1
+    return rewriting.graph.channel_axis(4)
+
+
+def _nearest_along_both_axes(rewriting: _Rewriting, node: Node) -> Node | None:
+    """Join a nearest interpolation of rows with one of columns: it picks the same cells at once."""
+    before = rewriting.sole_producer(node.inputs[0])
+    if before is None or not isinstance(before.layer, source.Resize) or not isinstance(node.layer, source.Resize):
+        return None
+    shape = rewriting.graph.shapes.get(before.inputs[0])
+    if before.layer.kind is not ResizeNearest or node.layer.kind is not ResizeNearest or shape is None:
+        return None
+    columns = shape[rewriting.graph.spatial_axes()[1]]
+    picks_rows, picks_columns = before.layer.size[1] == columns, node.layer.size[0] == before.layer.size[0]
+    return replace(node, inputs=before.inputs) if picks_rows and picks_columns and before.op_type == "Gather" else None
 
 
 def _merged(first: source.Affine, second: source.Affine) -> source.Affine | None:
@@ -237,4 +256,5 @@ _FOLDING_RULES: dict[type[source.Layer], tuple[_Rule, ...]] = {
     source.Affine: (_folded_affine,),
     source.Reshape: (_channel_shuffle, _flattened_global_pool),
     source.DepthToSpace: (_pixel_shuffled_conv,),
+    source.Resize: (_nearest_along_both_axes,),
 }

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from profiler.formats import _source_graph as source
+from profiler.formats._onnx_graph import CHANNELS_FIRST_SUFFIX
 from profiler.formats._source_graph import Node, Pair, Shape, normalised_axis
 from profiler.formats._source_lowering import CHANNELS_LAST_OF_FIRST, Lowering, NotExpressible, Value
 from profiler.network import (
@@ -37,6 +38,7 @@ from profiler.network import (
 )
 from profiler.network import Transpose as TransposeOperator
 
+_MOST_CHANNELS = 2**20  # far beyond any network; a file that claims more would cost memory out of nothing
 _NEVER_NEGATIVE = (Relu, Relu6, Sigmoid, HardSigmoid, Softmax)
 
 
@@ -120,10 +122,10 @@ def _affine(lowering: Lowering, node: Node) -> None:
     """A depthwise 1x1 convolution scales and shifts channels; other ranks are read as rows of channels."""
     layer, name = cast(source.Affine, node.layer), node.outputs[0]
     value = lowering.value(node.inputs[0])
-    shape = lowering.network_shape(value.tensor)
-    if not shape or (layer.axis is not None and value.layout[layer.axis] != len(shape) - 1):
+    shape, channels = lowering.network_shape(value.tensor), _channels(lowering, value)
+    if layer.axis is not None and value.layout[layer.axis] != len(shape) - 1:
         raise NotExpressible
-    scale, shift = (np.broadcast_to(part, shape[-1:]).astype(np.float32) for part in (layer.scale, layer.shift))
+    scale, shift = (np.broadcast_to(part, (channels,)).astype(np.float32) for part in (layer.scale, layer.shift))
     shift_or_none = shift if shift.any() else None
     x, own_name, rank4 = value.tensor, name, len(shape) == 4
     if not rank4:
@@ -147,16 +149,24 @@ def _activation(lowering: Lowering, node: Node) -> None:
 def _prelu(lowering: Lowering, node: Node) -> None:
     layer, name = cast(source.PRelu, node.layer), node.outputs[0]
     value = lowering.value(node.inputs[0])
-    if not value.layout:
-        raise NotExpressible
-    rank = len(value.layout)
-    if layer.alpha.size > 1 and value.layout[lowering.graph.channel_axis(rank)] != rank - 1:
+    last = len(value.layout) - 1
+    if layer.axis is not None and value.layout[layer.axis] != last:
         value = Value(lowering.spatial(node.inputs[0]), lowering.spatial_layout)
-    channels = lowering.network_shape(value.tensor)[-1]
+        if value.layout[layer.axis] != last:
+            raise NotExpressible
+    channels = _channels(lowering, value)
     if layer.alpha.size not in (1, channels):
         raise NotExpressible
-    lowering.emit(PRelu(name, (value.tensor,)), {"alpha": np.broadcast_to(layer.alpha.reshape(-1), (channels,))})
+    lowering.emit(PRelu(name, (value.tensor,)), {"alpha": np.broadcast_to(layer.alpha, (channels,))})
     lowering.bind(name, name, value.layout)
+
+
+def _channels(lowering: Lowering, value: Value) -> int:
+    """Return the size of a tensor's last axis, over which single numbers are spread as weights."""
+    shape = lowering.network_shape(value.tensor)
+    if not shape or shape[-1] > _MOST_CHANNELS:
+        raise NotExpressible
+    return shape[-1]
 
 
 def _softmax(lowering: Lowering, node: Node) -> None:
@@ -308,7 +318,8 @@ def _mean(lowering: Lowering, node: Node) -> None:
     reduced = {normalised_axis(axis, rank) for axis in layer.axes}
     if not reduced or (not layer.keep_dims and len(reduced) == rank):
         raise NotExpressible  # a Network's tensors have at least one axis
-    if rank == 4 and reduced == set(lowering.graph.spatial_axes()) and value.layout == lowering.spatial_layout:
+    is_spatial = rank == 4 and reduced == set(lowering.graph.spatial_axes()) and value.layout == lowering.spatial_layout
+    if is_spatial and not lowering.graph.channels_last_ends:  # our own files have a global pooling for it
         lowering.emit(GlobalAvgPool2d(name, (value.tensor,), layer.keep_dims))
         return lowering.bind(name, name, value.layout if layer.keep_dims else (0, 1))
     axes = tuple(sorted(value.layout[axis] for axis in reduced))
@@ -412,7 +423,9 @@ def _transpose(lowering: Lowering, node: Node) -> None:
     layout = tuple(value.layout[axis] for axis in layer.permutation)
     natural = tuple(range(rank))
     free = (natural, CHANNELS_LAST_OF_FIRST) if lowering.graph.channels_first else (natural,)
-    if value.layout in free and layout in free and layer.permutation in ((0, 3, 1, 2), (0, 2, 3, 1)):
+    is_marked = name.startswith(f"{node.inputs[0]}{CHANNELS_FIRST_SUFFIX}") or layer.permutation == (0, 2, 3, 1)
+    moves_channels = layer.permutation in ((0, 3, 1, 2), (0, 2, 3, 1)) and value.layout in free and layout in free
+    if moves_channels and (is_marked or not lowering.graph.channels_last_ends):
         return lowering.bind(name, value.tensor, layout)
     permutation = tuple(layout[value.layout.index(axis)] for axis in range(rank))
     lowering.emit(TransposeOperator(name, (value.tensor,), permutation))

@@ -258,14 +258,15 @@ def _softmax(layers: TfliteLayers, operator: TfliteOperator) -> bool:
 
 def _prelu(layers: TfliteLayers, operator: TfliteOperator) -> bool:
     alpha = layers.constant(operator.inputs[1])
-    if alpha is None or alpha.size != alpha.shape[-1:][0]:
+    if alpha is None or alpha.size != (alpha.shape[-1] if alpha.ndim else 1):
         return False
-    return layers.append(source.PRelu(_float32(alpha).reshape(-1)), operator, [operator.inputs[0]])
+    axis = len(layers.shape(operator.inputs[0])) - 1 if alpha.size > 1 else None
+    return layers.append(source.PRelu(_float32(alpha).reshape(-1), axis), operator, [operator.inputs[0]])
 
 
 def _leaky_relu(layers: TfliteLayers, operator: TfliteOperator) -> bool:
     alpha = np.array([operator.options(schema.LeakyReluOptions)["Alpha"]], np.float32)
-    return layers.append(source.PRelu(alpha), operator, [operator.inputs[0]])
+    return layers.append(source.PRelu(alpha, None), operator, [operator.inputs[0]])
 
 
 def _pad(layers: TfliteLayers, operator: TfliteOperator) -> bool:
