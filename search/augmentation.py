@@ -23,7 +23,7 @@ class Augmentation:
         mirror: Whether half of the images are mirrored left to right.
     """
 
-    shift: float = 0.125
+    shift: float = 0.0
     cutout: float = 0.0
     mirror: bool = False
 

@@ -25,6 +25,7 @@ from search.accuracy import AccuracySource, DrawArchitectures
 from search.augmentation import Augmentation, batches, labels_to_torch, to_torch
 from search.errors import SupernetError
 from search.images import ImageData
+from search.schedule import cosine
 from search.space import G, SearchSpace
 from search.unfolded import (
     ChannelStatistics,
@@ -225,15 +226,6 @@ class Supernet(AccuracySource[G], Generic[G]):
             images = self._train[0][: self.params.calibration_images]
             self._unfolded(genotype).run(self.weights, images, recording)
         return recording.statistics()
-
-
-def cosine(first: float, last: float, epoch: int, epochs: int) -> float:
-    """Return the learning rate of an epoch: half a cosine from `first` at epoch 0 to `last` at the end and after.
-
-    Source: Loshchilov & Hutter 2017, without restarts.
-    """
-    progress = min(epoch / max(epochs - 1, 1), 1.0)
-    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _check_fit(network: Network, data: ImageData) -> None:
