@@ -1,0 +1,179 @@
+"""One family of kernels (all convolutions, all additions, ...): base, residual, calibration and domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from predictor._conformal import HeldOut, calibrated_factor
+from predictor._features import FloatArray, coordinates, terms
+from predictor._gaussian import GaussianResidual
+from predictor._physical import base_latency, fit_costs
+from predictor._trees import TreeResidual
+from profiler.kernels import Kernel
+
+ROWS_FOR_OWN_BASE = 10
+"""With fewer rows than about the number of terms, a family borrows the base of all families."""
+
+ROWS_FOR_TREES = 900
+"""Above this a Gaussian process gets slow (cubic) and trees have caught up."""
+
+_LEAVE_ONE_OUT_ROWS = 20
+_FOLDS = 5
+_LEAST_ROWS_HELD_OUT = 4
+_RANGE_TOLERANCE = 0.5
+"""How far outside the measured range, in octaves (or in shares), a configuration still counts as inside."""
+
+_DEVIATION_PER_OCTAVE = 0.35
+"""Extra standard deviation, in log latency, for each octave outside the measured range."""
+
+_LEAST_REACH = 1.5
+"""Nearest measured configuration that still is evidence, in octaves, however dense the rows are."""
+
+_CHUNK = 512
+
+
+@dataclass(frozen=True, eq=False)
+class FamilyModel:
+    """Predicts kernels of one family.
+
+    Attributes:
+        kinds: Kinds that were measured, sorted.
+        costs: Costs of the physical base, see fit_costs.
+        rows: Coordinates of the measured configurations. Shape: (n, len(COORDINATES)).
+        residual: Learned correction of the base, in log latency.
+        factor: Standard deviations that make an interval of nominal coverage.
+        reach: Distance to the nearest row beyond which a configuration is out of domain, in octaves.
+    """
+
+    kinds: tuple[str, ...]
+    costs: FloatArray
+    rows: FloatArray
+    residual: GaussianResidual | TreeResidual
+    factor: float
+    reach: float
+
+    def predict(self, kernels: Sequence[Kernel]) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+        """Return latency in ms, standard deviation of its logarithm, and whether there is evidence.
+
+        The deviation is calibrated: the interval of nominal coverage is latency * exp(± deviation).
+
+        Args:
+            kernels: Kernels of this family.
+        """
+        chunks = [self._predict(kernels[start : start + _CHUNK]) for start in range(0, len(kernels), _CHUNK)]
+        latency, deviation, inside = zip(*chunks, strict=True)
+        return np.concatenate(latency), np.concatenate(deviation), np.concatenate(inside)
+
+    def _predict(self, kernels: Sequence[Kernel]) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+        points, work = coordinates(kernels), terms(kernels)
+        mean, deviation = self.residual.predict(_columns(self.residual, points, work))
+        latency = base_latency(self.costs, work) * np.exp(mean)
+        outside = _octaves_outside(self.rows, points)
+        near = _nearest(self.rows, points) <= self.reach
+        known = np.array([kernel.kind in self.kinds for kernel in kernels])
+        wide = self.factor * np.sqrt(deviation**2 + (_DEVIATION_PER_OCTAVE * outside) ** 2)
+        wide = np.where(known, wide, wide + _DEVIATION_PER_OCTAVE)
+        return latency, wide, known & near & (outside == 0.0)
+
+
+def fit_family(
+    kernels: Sequence[Kernel], latency_ms: FloatArray, pooled_costs: FloatArray, *, seed: int
+) -> tuple[FamilyModel, HeldOut]:
+    """Learn one family.
+
+    Args:
+        kernels: Different kernels of the family. Length n >= 1.
+        latency_ms: Their latencies, all > 0. Shape: (n,).
+        pooled_costs: Base of all families together, for a family with too few rows for its own.
+        seed: Of folds and regressors.
+
+    Returns:
+        The model, and how models like it did on rows held out.
+    """
+    points, work = coordinates(kernels), terms(kernels)
+    costs = _base(work, latency_ms, pooled_costs)
+    residuals = np.log(latency_ms / base_latency(costs, work))
+    kind = TreeResidual if len(kernels) > ROWS_FOR_TREES else GaussianResidual
+    columns = np.hstack([points, _logarithms(work)]) if kind is TreeResidual else points
+    residual = kind.fit(columns, residuals, seed)
+    held_out = _hold_out(points, work, latency_ms, pooled_costs, residual, seed)
+    kinds = tuple(sorted({kernel.kind for kernel in kernels}))
+    factor = calibrated_factor(held_out.scores)
+    return FamilyModel(kinds, costs, points, residual, factor, _reach(points)), held_out
+
+
+def _base(work: FloatArray, latency_ms: FloatArray, pooled_costs: FloatArray) -> FloatArray:
+    """Fit the family's own base, or scale the pooled one to the few rows there are."""
+    if len(work) >= ROWS_FOR_OWN_BASE:
+        return fit_costs(work, latency_ms)
+    level = np.exp(np.median(np.log(latency_ms / base_latency(pooled_costs, work))))
+    return np.asarray(pooled_costs * level)
+
+
+def _hold_out(
+    points: FloatArray,
+    work: FloatArray,
+    latency_ms: FloatArray,
+    pooled_costs: FloatArray,
+    fitted: GaussianResidual | TreeResidual,
+    seed: int,
+) -> HeldOut:
+    """Cross-validate base and residual; a process keeps its length scales, trees are grown again."""
+    count = len(latency_ms)
+    if count < _LEAST_ROWS_HELD_OUT:
+        return HeldOut(np.empty(0), np.empty(0))
+    order = np.random.default_rng(seed).permutation(count)
+    fold = order % (count if count <= _LEAVE_ONE_OUT_ROWS else _FOLDS)
+    scores, errors = np.empty(count), np.empty(count)
+    columns = _columns(fitted, points, work)
+    for index in np.unique(fold):
+        test, train = fold == index, fold != index
+        costs = _base(work[train], latency_ms[train], pooled_costs)
+        residuals = np.log(latency_ms[train] / base_latency(costs, work[train]))
+        if isinstance(fitted, GaussianResidual):
+            again: GaussianResidual | TreeResidual = fitted.refitted(columns[train], residuals)
+        else:
+            again = TreeResidual.fit(columns[train], residuals, seed)
+        mean, deviation = again.predict(columns[test])
+        outside = _octaves_outside(points[train], points[test])
+        deviation = np.sqrt(deviation**2 + (_DEVIATION_PER_OCTAVE * outside) ** 2)
+        log_error = mean + np.log(base_latency(costs, work[test]) / latency_ms[test])
+        scores[test], errors[test] = np.abs(log_error) / deviation, np.expm1(log_error)
+    return HeldOut(scores, errors)
+
+
+def _columns(residual: GaussianResidual | TreeResidual, points: FloatArray, work: FloatArray) -> FloatArray:
+    """Return what a regressor reads: a process the coordinates, trees the logarithms of the work as well."""
+    return np.hstack([points, _logarithms(work)]) if isinstance(residual, TreeResidual) else points
+
+
+def _logarithms(work: FloatArray) -> FloatArray:
+    return np.asarray(np.log2(work + 1e-9))
+
+
+def _octaves_outside(rows: FloatArray, points: FloatArray) -> FloatArray:
+    """Return how far points lie outside the rows' ranges, beyond the tolerance, in all. Shape: (m,)."""
+    below = rows.min(axis=0) - _RANGE_TOLERANCE - points
+    above = points - rows.max(axis=0) - _RANGE_TOLERANCE
+    return np.asarray(np.maximum(np.maximum(below, above), 0.0).sum(axis=1))
+
+
+def _nearest(rows: FloatArray, points: FloatArray) -> FloatArray:
+    """Return the distance of each point to its nearest row. Shape: (m,)."""
+    squares = (points**2).sum(axis=1)[:, None] + (rows**2).sum(axis=1)[None, :] - 2 * points @ rows.T
+    return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0.0)))
+
+
+def _reach(rows: FloatArray) -> float:
+    """Return twice the usual distance between neighbouring rows, or the least reach when they are dense."""
+    if len(rows) < 2:
+        return _LEAST_REACH
+    squares = ((rows[:, None, :] - rows[None, :, :]) ** 2).sum(axis=2) if len(rows) <= _CHUNK else None
+    if squares is None:
+        return _LEAST_REACH
+    np.fill_diagonal(squares, np.inf)
+    return max(_LEAST_REACH, 2.0 * float(np.quantile(np.sqrt(squares.min(axis=1)), 0.95)))
