@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 class LatencyPredictor(Protocol):
     """Whatever predicts latency of networks; `predictor.NetworkPredictor` is one."""
 
-    def predict_many(self, networks: Sequence[Network]) -> Sequence[Prediction]:
-        """Return one prediction for each network, in order."""
+    def predict_many(self, networks: Sequence[Network], *, allow_unknown: bool) -> Sequence[Prediction]:
+        """Return one prediction for each network, in order.
+
+        Args:
+            networks: What to predict.
+            allow_unknown: Whether a network with kernels that nobody knows gets a prediction that says so
+                (`in_domain` is false) instead of an error.
+        """
         ...
 
 
@@ -67,7 +73,8 @@ class Assessor(Generic[G]):
         different = {network.key: network for network in networks}
         if not different:
             return
-        predictions = self._predictor.predict_many(list(different.values()))
+        # A network out of the predictor's domain is a candidate that breaks the constraint, not an error.
+        predictions = self._predictor.predict_many(list(different.values()), allow_unknown=True)
         for (key, network), prediction in zip(different.items(), predictions, strict=True):
             cost = network.cost()
             self._by_network[key] = Assessment(key, prediction, cost.macs, cost.parameters)

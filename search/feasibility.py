@@ -20,6 +20,10 @@ from search.errors import InfeasibleError, SearchError
 from search.space import G, SearchSpace
 from search.state import Evaluation
 
+_DIGITS = 9
+"""Decimals of ms that are recorded: a picosecond.  What lies beyond depends on the batch that a predictor
+computed it in, and so on whether the search was resumed."""
+
 
 @dataclass(frozen=True)
 class Screen(Generic[G]):
@@ -42,13 +46,16 @@ class Screen(Generic[G]):
 
     def _evaluation(self, genotype: G, assessment: Assessment) -> Evaluation[G]:
         prediction = assessment.prediction
-        known = prediction.in_domain
+
+        def recorded(value_ms: float) -> float | None:
+            return round(float(value_ms), _DIGITS) if prediction.in_domain else None
+
         return Evaluation(
             genotype,
             assessment.network_key,
-            latency_ms=float(prediction.latency_ms) if known else None,
-            low_ms=float(prediction.low_ms) if known else None,
-            high_ms=float(prediction.high_ms) if known else None,
+            latency_ms=recorded(prediction.latency_ms),
+            low_ms=recorded(prediction.low_ms),
+            high_ms=recorded(prediction.high_ms),
             macs=assessment.macs,
             parameters=assessment.parameters,
             violation=self.constraint.violation(assessment),

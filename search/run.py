@@ -35,6 +35,9 @@ CHECKPOINT_NAME = "search.safetensors"
 TRIES_PER_INDIVIDUAL = 20
 """Architectures looked at for each individual wanted before a constraint is called infeasible."""
 
+_SAME_LATENCY = 1e-6
+"""Relative difference up to which two predictions of a network are of one predictor."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchProgress:
@@ -137,7 +140,7 @@ class _Search(Generic[G]):
             return None
         population = checkpoint.state.population
         judged = self.screen.judge([individual.genotype for individual in population])
-        if [item.latency_ms for item in judged] != [individual.latency_ms for individual in population]:
+        if not np.allclose(_latencies(judged), _latencies(population), rtol=_SAME_LATENCY, atol=0, equal_nan=True):
             raise CheckpointError(self.path, "was made with another predictor; resume with that one or start anew")
         self.source.restore(checkpoint.arrays)
         return checkpoint.state
@@ -215,6 +218,10 @@ class _Search(Generic[G]):
             "constraint": self.screen.constraint.description,
             "seed": str(self.seed),
         }
+
+
+def _latencies(evaluations: Sequence[Evaluation[G]]) -> list[float]:
+    return [np.nan if item.latency_ms is None else item.latency_ms for item in evaluations]
 
 
 class _Pace:

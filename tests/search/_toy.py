@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from predictor import Prediction
 from profiler.network import Dense, Network, TensorSpec
 from search.accuracy import AccuracySource, DrawArchitectures
 from search.algorithms import Cars, EvolutionParams
@@ -82,13 +83,10 @@ def size_of(genotype: ToyGenotype) -> float:
     return sum(genotype.widths) / (LAYERS * (CHOICES - 1))
 
 
-@dataclass(frozen=True)
-class ToyPrediction:
-    latency_ms: float
-    low_ms: float
-    high_ms: float
-    in_domain: bool = True
-    out_of_domain: tuple[str, ...] = ()
+def toy_prediction(latency_ms: float, low_ms: float, high_ms: float, *unknown: str) -> Prediction:
+    """A prediction that is in domain unless kernels without evidence are named."""
+    origin = {"device": "toy", "runtime": "toy", "threads": 1, "dtype": "float32"}
+    return Prediction(latency_ms, low_ms, high_ms, not unknown, unknown, kernels=(), call_ms=0.0, **origin)
 
 
 @dataclass
@@ -99,15 +97,16 @@ class ToyPredictor:
     known: bool = True
     batches: list[list[str]] = field(default_factory=list)
 
-    def predict_many(self, networks: Sequence[Network]) -> list[ToyPrediction]:
+    def predict_many(self, networks: Sequence[Network], *, allow_unknown: bool) -> list[Prediction]:
+        assert allow_unknown, "else one network without evidence would end the search"
         self.batches.append([network.key for network in networks])
         return [self._predict(network) for network in networks]
 
-    def _predict(self, network: Network) -> ToyPrediction:
+    def _predict(self, network: Network) -> Prediction:
         if not self.known:
-            return ToyPrediction(float("nan"), float("nan"), float("nan"), False, ("dense 1x8 -> 4",))
+            return toy_prediction(5.0, 1.0, 25.0, "dense 1x8 -> 4")
         latency_ms = self.scale * network.cost().macs / 1000
-        return ToyPrediction(latency_ms, 0.9 * latency_ms, 1.1 * latency_ms)
+        return toy_prediction(latency_ms, 0.9 * latency_ms, 1.1 * latency_ms)
 
 
 class LawSource(AccuracySource[ToyGenotype]):

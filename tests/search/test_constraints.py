@@ -6,13 +6,14 @@ import math
 
 import pytest
 
+from predictor import Prediction
 from profiler.errors import ConfigError
 from search.assessment import Assessment
 from search.constraints import Constraint, LatencyBudget
-from tests.search._toy import ToyPrediction
+from tests.search._toy import toy_prediction
 
 
-def assessment(prediction: ToyPrediction, parameters: int = 100) -> Assessment:
+def assessment(prediction: Prediction, parameters: int = 100) -> Assessment:
     return Assessment("key", prediction, macs=10, parameters=parameters)
 
 
@@ -24,7 +25,7 @@ def test_a_budget_that_is_no_latency_is_refused(budget_ms: float) -> None:
 
 
 def test_the_upper_bound_is_held_to_the_budget() -> None:
-    found = assessment(ToyPrediction(1.9, 1.5, 2.5))
+    found = assessment(toy_prediction(1.9, 1.5, 2.5))
     assert LatencyBudget(2.0).excess(found) == pytest.approx(0.5)
     assert LatencyBudget(2.0).violation(found) == pytest.approx(0.25)
     assert LatencyBudget(2.0, bound="point").violation(found) == 0.0
@@ -32,13 +33,13 @@ def test_the_upper_bound_is_held_to_the_budget() -> None:
 
 
 def test_without_evidence_there_is_no_latency_and_the_budget_is_broken() -> None:
-    confident_zero = ToyPrediction(0.0, 0.0, 0.0, in_domain=False)
+    confident_zero = toy_prediction(0.0, 0.0, 0.0, "conv2d")
     assert LatencyBudget(2.0).violation(assessment(confident_zero)) == math.inf
 
 
 @pytest.mark.parametrize("latency_ms", [math.nan, math.inf, 0.0, -1.0])
 def test_a_number_that_is_no_latency_breaks_the_budget(latency_ms: float) -> None:
-    found = assessment(ToyPrediction(latency_ms, latency_ms, latency_ms))
+    found = assessment(toy_prediction(latency_ms, latency_ms, latency_ms))
     assert LatencyBudget(2.0).violation(found) == math.inf
 
 
@@ -57,8 +58,8 @@ class ParameterLimit(Constraint):
 
 
 def test_other_limits_need_only_their_excess() -> None:
-    known = ToyPrediction(1.0, 0.9, 1.1)
+    known = toy_prediction(1.0, 0.9, 1.1)
     assert ParameterLimit().violation(assessment(known, parameters=100)) == 1.0
     assert ParameterLimit().violation(assessment(known, parameters=50)) == 0.0
-    assert ParameterLimit().violation(assessment(ToyPrediction(1, 1, 1, in_domain=False), parameters=1)) == math.inf
+    assert ParameterLimit().violation(assessment(toy_prediction(1, 1, 1, "conv2d"), parameters=1)) == math.inf
     assert ParameterLimit().latency_limit_ms is None

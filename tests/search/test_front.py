@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.front import FrontMember, ParetoFront, hypervolume, pareto_rows, spread
-from tests.search._toy import ToyGenotype, ToyPrediction
+from tests.search._toy import ToyGenotype, toy_prediction
 
 POINTS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), min_size=1, max_size=30)
 
 
 def member(accuracy: float, latency_ms: float, key: str = "") -> FrontMember[ToyGenotype]:
-    prediction = ToyPrediction(latency_ms, 0.9 * latency_ms, 1.1 * latency_ms)
+    prediction = toy_prediction(latency_ms, 0.9 * latency_ms, 1.1 * latency_ms)
     return FrontMember(ToyGenotype((1,)), key or f"{accuracy}/{latency_ms}", accuracy, prediction, 1, 1)
 
 

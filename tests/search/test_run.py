@@ -145,7 +145,7 @@ def test_progress_tells_each_step_and_the_time_left(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 19))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 def test_an_interrupt_leaves_a_folder_that_resumes(
     tmp_path_factory: pytest.TempPathFactory, uninterrupted: str, calls: int
 ) -> None:

@@ -70,6 +70,8 @@ def test_resumed_supernet_gives_the_same_front(tmp_path: Path) -> None:
         resumed = search(tmp_path / "parts")
     finally:
         torch.set_num_threads(threads)
-    assert [(m.genotype, m.accuracy) for m in resumed.population] == [(m.genotype, m.accuracy) for m in whole.population]
+    assert [(m.genotype, m.accuracy) for m in resumed.population] == [
+        (m.genotype, m.accuracy) for m in whole.population
+    ]
     assert resumed.history == whole.history
     assert whole.front.best.accuracy > 0.25
