@@ -50,14 +50,15 @@ class FoundFront(JsonFile):
         device: Device that the predictions are about.
         runtime: Runtime on it.
         threads: Threads of the runtime.
-        dtype: Numeric type of the models.
+        dtype: Numeric type of the models; only float32 can be exported in both formats.
         budget_ms: The latency budget.
         budget_reason: Who chose the budget, and how.
         seed: Fixes every random choice, also the split of the images.
         data: Name or path of the images.
         space: The search space.
-        front: Its members, fastest first.
+        front: Candidates in the order in which they should be tried, most accurate first.
         generations: Progress of the search.
+        durations_s: How long each step so far took, by its name.
     """
 
     file_name: ClassVar[str] = "front.json"
@@ -67,7 +68,7 @@ class FoundFront(JsonFile):
     device: str
     runtime: str
     threads: int
-    dtype: Literal["float32", "int8"]
+    dtype: Literal["float32"] = "float32"
     budget_ms: FiniteFloat = Field(gt=0)
     budget_reason: str
     seed: int
@@ -75,4 +76,4 @@ class FoundFront(JsonFile):
     space: SpaceSettings
     front: tuple[Candidate, ...]
     generations: tuple[Generation, ...]
-    search_duration_s: float
+    durations_s: dict[str, float]

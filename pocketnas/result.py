@@ -42,7 +42,8 @@ class Finalist(Candidate):
     Attributes:
         tflite: Path of the .tflite file.
         onnx: Path of the .onnx file.
-        accuracy: Accuracy of the trained network on the test images.
+        accuracy: Accuracy of the exported .tflite on the test images.
+        validation_accuracy: Accuracy of the trained network on the validation images; orders the finalists.
         measured_ms: Median latency on the device, and the ends of its interval.
         measured_low_ms: Lower end.
         measured_high_ms: Upper end; not above the budget.
@@ -54,6 +55,7 @@ class Finalist(Candidate):
     tflite: str
     onnx: str
     accuracy: FiniteFloat
+    validation_accuracy: FiniteFloat
     measured_ms: FiniteFloat
     measured_low_ms: FiniteFloat
     measured_high_ms: FiniteFloat
@@ -192,18 +194,38 @@ class MeasurementInfo(Part):
     checks: tuple[str, ...] = ()
 
 
+class HeldOutAccuracy(Part):
+    """How well the predictor did on rows that were left out of its fit, in turn.
+
+    Attributes:
+        what: Which rows.
+        rows: How many were measured.
+        mape_percent: Mean absolute error in percent; None when too few rows could be left out.
+        within_10_percent: Share with an error of at most 10 %; None likewise.
+        coverage: Share of latencies within the interval; None likewise.
+    """
+
+    what: str
+    rows: int
+    mape_percent: FiniteFloat | None
+    within_10_percent: FiniteFloat | None
+    coverage: FiniteFloat | None
+
+
 class PredictorInfo(Part):
     """What the predictor rests on, and how good it was where it had not been fitted.
 
     Attributes:
         kernels: Rows of kernels that it was fitted on.
         networks: Rows of whole networks that it was fitted on.
+        held_out: Its cross-validated accuracy, by kind of kernel and for whole networks.
         nominal_coverage: Share of latencies that its intervals are meant to hold.
         calibration: Networks that it predicted before they were measured.
     """
 
     kernels: int
     networks: int
+    held_out: tuple[HeldOutAccuracy, ...]
     nominal_coverage: FiniteFloat
     calibration: tuple[CalibrationPoint, ...]
 
@@ -216,7 +238,7 @@ class SearchResult(JsonFile):
         source: Where its latencies come from: "measured" or "emulated".
         budget_ms: The latency budget.
         budget_reason: Who chose the budget, and how.
-        finalists: Best accuracy first; the first is the chosen one.
+        finalists: Best validation accuracy first; the first is the chosen one.
         dropped: Candidates that did not make it.
         front: The front of the search as it was predicted, before anything of it was measured.
     """
@@ -246,5 +268,5 @@ class SearchResult(JsonFile):
 
     @property
     def chosen(self) -> Finalist:
-        """The finalist that the budget buys: the most accurate one."""
+        """The finalist that the budget buys: the most accurate one on validation images."""
         return self.finalists[0]

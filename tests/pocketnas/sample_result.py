@@ -9,6 +9,7 @@ from pocketnas.result import (
     Dropped,
     Finalist,
     Generation,
+    HeldOutAccuracy,
     KernelCost,
     MeasurementInfo,
     OperatorCost,
@@ -37,6 +38,7 @@ def sample_result(*, name: str = "cars-3f2a9c", device: str = "host") -> SearchR
             tflite=f"finalists/{c.name}.tflite",
             onnx=f"finalists/{c.name}.onnx",
             accuracy=c.search_accuracy + 0.03,
+            validation_accuracy=c.search_accuracy + 0.035,
             measured_ms=c.predicted_ms * 1.04,
             measured_low_ms=c.predicted_ms * 1.02,
             measured_high_ms=c.predicted_ms * 1.06,
@@ -89,6 +91,15 @@ def sample_result(*, name: str = "cars-3f2a9c", device: str = "host") -> SearchR
             kernels=120,
             networks=12,
             nominal_coverage=0.9,
+            held_out=(
+                HeldOutAccuracy(
+                    what="kernels of conv2d", rows=60, mape_percent=4.1, within_10_percent=0.93, coverage=0.9
+                ),
+                HeldOutAccuracy(
+                    what="kernels of dense", rows=4, mape_percent=None, within_10_percent=None, coverage=None
+                ),
+                HeldOutAccuracy(what="whole networks", rows=12, mape_percent=2.2, within_10_percent=1, coverage=0.92),
+            ),
             calibration=tuple(
                 CalibrationPoint(
                     name=f"random {i}",

@@ -1,0 +1,26 @@
+"""The seam between steps that take long and whoever watches them: a terminal, or nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+Advance = Callable[[int, int], None]
+"""Called with how many items are done and how many there are; the total may change on the way."""
+
+
+class Observer(Protocol):
+    """Who is told how a long step goes."""
+
+    def note(self, text: str) -> None:
+        """Take one line about what is going on."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Take one line about what makes the result doubtful."""
+        ...
+
+    def progress(self, title: str) -> AbstractContextManager[Advance]:
+        """Open a step; the function that it yields is called as items are done."""
+        ...

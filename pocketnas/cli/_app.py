@@ -1,0 +1,92 @@
+"""Owns the program `pocketnas`: its commands, and how every way of ending becomes an exit code.
+
+Exit codes: 0 done; 2 usage or bad input; 4 no network satisfies the constraint; 73 the device is in use;
+75 the infrastructure failed and a retry may help; 130 interrupted.  Errors are one line on stderr.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from pocketnas.cli import devices, fit, predict, profile, quickstart, report, search, table, verify
+from pocketnas.cli._screen import fail
+from profiler.errors import PocketnasError
+
+INTERRUPTED = 130
+_BAD_INPUT = 2
+_STORAGE_FAILED = 75
+
+app = typer.Typer(
+    name="pocketnas",
+    help="Find neural networks that are accurate and fast enough on the devices you have.",
+    epilog="Start with: pocketnas quickstart --fast",
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_COMMANDS = (
+    ("quickstart", quickstart.command, "The whole road in one command."),
+    ("devices", devices.command, "List the devices and what they are."),
+    ("profile", profile.command, "Measure kernels and networks on a device."),
+    ("table", table.command, "Show or export what was measured."),
+    ("fit", fit.command, "Learn to predict latency from what was measured."),
+    ("predict", predict.command, "Predict the latency of model files."),
+    ("search", search.command, "Find accurate networks within a budget."),
+    ("verify", verify.command, "Measure, train and export what was found."),
+    ("report", report.command, "Make report.html of a result."),
+)
+for _name, _command, _summary in _COMMANDS:
+    app.command(name=_name, short_help=_summary)(_command)
+
+
+@app.callback()
+def _program() -> None:
+    """Find neural networks that are accurate and fast enough on the devices you have."""
+
+
+def main() -> None:
+    """Run the program with the process's arguments and end the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the program.
+
+    Args:
+        arguments: The command line without the program's name.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        ended = typer.main.get_command(app).main(
+            list(arguments) or ["--help"], prog_name="pocketnas", standalone_mode=False
+        )
+    except PocketnasError as error:
+        fail(str(error))
+        return error.exit_code
+    except typer.TyperException as error:
+        fail(f"{error.format_message()} (see --help)")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        fail("interrupted")
+        return INTERRUPTED
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            return _reader_left()
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return _STORAGE_FAILED if error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT) else _BAD_INPUT
+    if ended == INTERRUPTED:
+        fail("interrupted")
+    return ended if isinstance(ended, int) else 0
+
+
+def _reader_left() -> int:
+    """End quietly: whoever read our output went away, as in `pocketnas table … | head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,40 @@
+"""Owns which devices there are for a command: those of a devices file, or this computer alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from profiler.devices import Device
+
+DEFAULT_FILE = Path("devices.yaml")
+
+
+def configured_devices(config: Path | None) -> dict[str, Device]:
+    """Return the devices by name.
+
+    Args:
+        config: The file that was asked for; None for devices.yaml of the working folder, and where there
+            is none, for this computer under the name "host".
+
+    Raises:
+        ConfigError: The file cannot be read or has a mistake.
+    """
+    from profiler.devices import HostDevice, load_devices
+
+    if config is None and not DEFAULT_FILE.exists():
+        return {"host": HostDevice(name="host")}
+    return load_devices(config or DEFAULT_FILE)
+
+
+def configured_device(config: Path | None, name: str) -> Device:
+    """Return one device by its name.
+
+    Raises:
+        ConfigError: The file cannot be read or has a mistake.
+        DeviceNotFoundError: It has no device of that name.
+    """
+    from profiler.devices import find_device
+
+    return find_device(configured_devices(config), name)

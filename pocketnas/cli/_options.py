@@ -1,0 +1,89 @@
+"""Owns the options that several commands share: their names, help and first checks."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout; all else goes to stderr.", show_default=False)
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Devices file. Default: devices.yaml here if there is one, else this computer alone as 'host'.",
+        show_default=False,
+    ),
+]
+DeviceName = Annotated[str, typer.Option("--device", metavar="NAME", help="Device, as the devices file names it.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Fixes every random choice.")]
+
+
+def _positive_ms(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"{value} is not a latency; give a finite number of ms above 0")
+    return value
+
+
+BudgetMs = Annotated[
+    float,
+    typer.Option("--budget-ms", metavar="MS", callback=_positive_ms, help="Latency that a network may have at most."),
+]
+MaybeBudgetMs = Annotated[
+    float | None,
+    typer.Option(
+        "--budget-ms",
+        metavar="MS",
+        callback=_positive_ms,
+        help="Latency that a network may have at most. Default: what 40 % of random networks keep to.",
+        show_default=False,
+    ),
+]
+
+
+def parse_input_shapes(options: list[str]) -> dict[str, tuple[int, ...]]:
+    """Read `--input name:1x224x224x3` options.
+
+    Args:
+        options: As they were given.
+
+    Returns:
+        Shape by name of the input.
+
+    Raises:
+        typer.BadParameter: One has another form.
+    """
+    shapes = {}
+    for option in options:
+        name, colon, sizes = option.rpartition(":")
+        parts = sizes.split("x")
+        if not (colon and name and all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts)):
+            raise typer.BadParameter(f"{option!r} is not of the form name:1x224x224x3", param_hint="--input")
+        shapes[name] = tuple(int(part) for part in parts)
+    return shapes
+
+
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="NAME|PATH",
+        help="Images: digits, animal-shapes, a folder of class folders, a CIFAR-10 archive, or an .npz.",
+    ),
+]
+Cells = Annotated[int, typer.Option("--cells", metavar="N", min=3, help="Cells of the space, in a row.")]
+Channels = Annotated[
+    int, typer.Option("--channels", metavar="N", min=1, help="Channels of a node before the first reduction.")
+]
+Nodes = Annotated[int, typer.Option("--nodes", metavar="N", min=1, help="Nodes of a cell.")]
+InputShapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", metavar="NAME:SHAPE", help="Size of an input that the file leaves open, as in image:1x224x224x3."
+    ),
+]

@@ -1,0 +1,130 @@
+"""Owns what goes to stdout and what to stderr: results for people or as JSON, notes, progress, errors.
+
+A command computes and hands its result over; whether a table, a JSON document or a progress bar comes of
+it is decided here, so that `--json` holds for every command in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from pocketnas._observer import Advance
+from pocketnas.cli._text import inert
+
+# Columns that a table gets when nobody looks at it through a terminal, so that piped tables are not cut.
+_PIPED_WIDTH = 160
+
+
+class Screen:
+    """The two output streams of one command.
+
+    Attributes:
+        as_json: Whether stdout carries one JSON document instead of text for people.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._out = _console(stderr=False)
+        self._err = _console(stderr=True)
+
+    def note(self, text: str) -> None:
+        """Say what is going on, on stderr; silent with --json."""
+        if not self.as_json:
+            self._err.print(Text(inert(text)), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Point out what makes the result doubtful, on stderr, also with --json."""
+        self._err.print(Text.assemble(("warning: ", "yellow"), inert(text)), soft_wrap=True)
+
+    def show(self, *parts: RenderableType) -> None:
+        """Print a result for people on stdout; nothing with --json."""
+        if not self.as_json:
+            for part in parts:
+                self._out.print(Text(inert(part)) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
+
+    def document(self, value: Mapping[str, object] | Sequence[object]) -> None:
+        """Print the result as one JSON document on stdout; nothing without --json.
+
+        Control characters and surrogates leave as escapes, so the document is plain ASCII.
+
+        Raises:
+            ValueError: The value holds NaN or an infinity, which JSON has no words for.
+        """
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    @contextmanager
+    def progress(self, title: str) -> Iterator[Advance]:
+        """Show a bar with the time left while the block runs, and one line with its duration at the end.
+
+        Args:
+            title: What is being done, as in "measuring kernels".
+
+        Yields:
+            A function to call with (done, total).
+        """
+        started_s = time.monotonic()
+        count = 0
+
+        def advance(done: int, total: int) -> None:
+            nonlocal count
+            count = done
+            bar.update(task, completed=done, total=total)
+
+        with self._bar() as bar:
+            task = bar.add_task(inert(title), total=None)
+            yield advance
+        counted = f" ({count})" if count else ""
+        self.note(f"{title}{counted}: {time.monotonic() - started_s:.1f} s")
+
+    def _bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._err,
+            transient=True,
+            disable=self.as_json or not self._err.is_terminal,
+        )
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    return console
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
+    """Return a table of inert text.
+
+    Args:
+        title: Line above the table.
+        columns: Headings.
+        rows: Cells, a row each; any object, shown by its `str`.
+        right: Headings of the columns that hold numbers, aligned right and never broken.
+    """
+    made = Table(title=Text(inert(title)), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(Text(column), justify="right" if column in right else "left", no_wrap=column in right)
+    for row in rows:
+        made.add_row(*(Text(inert(cell)) for cell in row))
+    return made
+
+
+def fail(message: str) -> None:
+    """Print an error as one line on stderr."""
+    sys.stderr.write(f"error: {inert(message, 2000)}\n")
+    sys.stderr.flush()

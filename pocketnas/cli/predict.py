@@ -1,0 +1,72 @@
+"""`pocketnas predict`: the latency of model files without running them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pocketnas.cli._options import InputShapes, Json, parse_input_shapes
+from pocketnas.cli._screen import Screen, table
+
+if TYPE_CHECKING:
+    from predictor import Prediction
+
+_SHOWN_KERNELS = 8
+
+
+def command(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model files: .tflite or .onnx.")],
+    predictor: Annotated[Path, typer.Option("--predictor", metavar="FILE", help="What `pocketnas fit` wrote.")] = Path(
+        "predictor.safetensors"
+    ),
+    inputs: InputShapes = None,
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="Give a rough bound where kernels have no evidence.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Predict latency with its interval, and name kernels that nothing like them was measured of.
+
+    A network with such kernels gets no number unless --allow-unknown asks for one.
+
+    Example: pocketnas predict model.tflite --predictor host.safetensors
+
+    Example: pocketnas predict model.onnx --input image:1x224x224x3 --json
+    """
+    from predictor import NetworkPredictor
+    from profiler.formats import read_model
+
+    screen = Screen(as_json=as_json)
+    shapes = parse_input_shapes(inputs or [])
+    loaded = NetworkPredictor.load(predictor)
+    networks = [read_model(path, input_shapes=shapes) for path in models]
+    predictions = [loaded.predict(network, allow_unknown=allow_unknown) for network in networks]
+    for path, prediction in zip(models, predictions, strict=True):
+        _show(screen, path, prediction)
+    screen.document(
+        {
+            "models": [
+                {"model": str(path), **_document(prediction)}
+                for path, prediction in zip(models, predictions, strict=True)
+            ]
+        }
+    )
+
+
+def _show(screen: Screen, path: Path, prediction: Prediction) -> None:
+    interval = f"{prediction.low_ms:.4g} to {prediction.high_ms:.4g}"
+    where = f"{prediction.device}, {prediction.runtime}, {prediction.threads} thread(s), {prediction.dtype}"
+    screen.show(f"{path}: {prediction.latency_ms:.4g} ms predicted ({interval}) on {where}")
+    for kernel in prediction.out_of_domain:
+        screen.warn(f"out of domain, the number is a rough bound: {kernel}")
+    largest = sorted(prediction.kernels, key=lambda kernel: -kernel.latency_ms)[:_SHOWN_KERNELS]
+    rows = [[kernel.kernel, f"{kernel.latency_ms:.4g}", f"{kernel.share:.0%}"] for kernel in largest]
+    screen.show(table("", ["largest kernels", "ms, predicted", "share"], rows, right=["ms, predicted", "share"]))
+
+
+def _document(prediction: Prediction) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(prediction)

@@ -1,0 +1,40 @@
+"""`pocketnas verify`: measure what a search found, train it, export it, and say what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pocketnas.cli._configured import configured_device
+from pocketnas.cli._options import Config, DeviceName, Json
+from pocketnas.cli._result_view import show_result
+from pocketnas.cli._screen import Screen
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a search.")],
+    device: DeviceName = "host",
+    config: Config = None,
+    finalists: Annotated[int, typer.Option("--finalists", metavar="N", min=1, help="Most candidates to train.")] = 4,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Epochs of each training.")] = 60,
+    rounds: Annotated[int, typer.Option("--rounds", metavar="N", help="Least rounds of each measurement.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Measure the candidates on the device, train the best within the budget, measure and export those.
+
+    What misses the budget with the upper end of its measured interval is dropped. The outputs of every
+    exported file are compared with the trained network's.
+
+    Example: pocketnas verify out --device host --finalists 4
+    """
+    from pocketnas.report import write_report
+    from pocketnas.verify import VerifyParams, verify
+
+    screen = Screen(as_json=as_json)
+    params = VerifyParams(finalists, epochs)
+    protocol = replace(params.protocol, rounds=rounds, max_rounds=max(rounds, params.protocol.max_rounds))
+    result = verify(folder, configured_device(config, device), screen, replace(params, protocol=protocol))
+    show_result(screen, result, folder, write_report(result, folder))
