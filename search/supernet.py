@@ -134,6 +134,18 @@ class Supernet(AccuracySource[G], Generic[G]):
         Raises:
             SupernetError: There is no genotype, or the loss is no longer finite.
         """
+        total = self.accumulate(genotypes, images, labels)
+        if not math.isfinite(total):
+            raise SupernetError("the supernet's loss is not finite; lower the learning rate")
+        torch.nn.utils.clip_grad_norm_(self.weights.values(), self.params.gradient_clip)
+        self._optimiser.step()
+        return total
+
+    def accumulate(self, genotypes: Sequence[G], images: Tensor, labels: Tensor) -> float:
+        """Set the gradients of a step and leave the weights; what the architectures do not use has none (None).
+
+        Takes, returns and raises what `step` does.
+        """
         if not genotypes:
             raise SupernetError("a parameter step needs at least one architecture")
         self._optimiser.zero_grad(set_to_none=True)
@@ -143,10 +155,6 @@ class Supernet(AccuracySource[G], Generic[G]):
             loss = functional.cross_entropy(logits, labels) / len(genotypes)
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
-        if not math.isfinite(total):
-            raise SupernetError("the supernet's loss is not finite; lower the learning rate")
-        torch.nn.utils.clip_grad_norm_(self.weights.values(), self.params.gradient_clip)
-        self._optimiser.step()
         return total
 
     def evaluate(self, genotypes: Sequence[G]) -> npt.NDArray[np.float64]:
