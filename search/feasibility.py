@@ -6,6 +6,7 @@ nothing can meet is refused in seconds and not after a night.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ def _refuse(screen: Screen[G], closest: Evaluation[G], tries: int) -> None:
         )
     raise InfeasibleError(
         screen.constraint.description,
-        closest=str(screen.space.encode(closest.genotype)),
+        closest=json.dumps(screen.space.encode(closest.genotype)),
         gap=gap,
         unit=screen.constraint.unit,
         tries=tries,

@@ -61,6 +61,11 @@ class EvolutionParams:
         if not 0 < self.offspring_ratio < float("inf"):
             raise ConfigError(f"{self.offspring_ratio} is not a positive number", key="offspring_ratio")
 
+    @property
+    def epochs(self) -> int:
+        """Epochs that a whole search trains: over these the supernet's learning rate should fall."""
+        return self.warmup_epochs + self.generations * self.generation_epochs
+
 
 class Cars(Algorithm[G]):
     """CARS over any search space.

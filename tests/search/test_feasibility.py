@@ -62,7 +62,7 @@ def test_a_small_space_is_given_up_when_it_is_exhausted() -> None:
     with pytest.raises(InfeasibleError) as caught:
         find_feasible(screen(1e-9, choices=2), 4, 10_000, np.random.default_rng(0))
     assert caught.value.tries == 32
-    assert caught.value.closest == "{'widths': [0, 0, 0, 0, 0]}"
+    assert caught.value.closest == '{"widths": [0, 0, 0, 0, 0]}'
     assert caught.value.gap == pytest.approx(smallest_high_ms(), rel=1e-6)
 
 

@@ -73,11 +73,10 @@ def test_same_seed_same_front_and_another_seed_another(tmp_path: Path, uninterru
 
 def test_outcome_keeps_to_the_budget_and_to_what_was_evaluated(tmp_path: Path) -> None:
     outcome = toy_search(tmp_path, budget_ms=1.0)
-    epochs = PARAMS.warmup_epochs + PARAMS.generations
     assert len(outcome.population) == PARAMS.population
     for member in outcome.population:
         assert member.prediction.high_ms <= 1.0
-        assert member.accuracy == law(size_of(member.genotype), epochs)
+        assert member.accuracy == law(size_of(member.genotype), PARAMS.epochs)
         assert member.prediction.latency_ms == member.macs / 1000
     assert set(outcome.front) <= set(outcome.population)
     assert (outcome.constraint.limit, outcome.seed) == (1.0, 0)
