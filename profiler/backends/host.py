@@ -79,12 +79,14 @@ class HostBackend(Backend):
 
     @property
     def worker_pid(self) -> int:
-        """Process id of the worker that runs models now.
+        """Process id of the worker that runs models now, or ran the last one.
 
         Raises:
             DeviceError: The backend is not open.
         """
-        return self._ready_worker().pid
+        if self._worker is None:
+            raise DeviceError(self.name, "has no worker; use the backend in a `with` block")
+        return self._worker.pid
 
     def facts(self) -> DeviceFacts:
         """Ask the machine and the worker what they are."""

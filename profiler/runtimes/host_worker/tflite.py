@@ -47,6 +47,7 @@ class LitertEngine(Engine):
 
     package = "ai-edge-litert"
     module = "ai_edge_litert.interpreter"
+    advice = "install it there, or name another interpreter with `python:` in devices.yaml"
 
     def __init__(self, threads: int, accelerator: str) -> None:
         self._threads = threads
@@ -55,7 +56,7 @@ class LitertEngine(Engine):
             self._check_numpy()
             self._api = importlib.import_module(self.module)
         except (ImportError, PackageNotFoundError) as err:
-            raise EngineError("UNSUPPORTED", f"{self.package} cannot be imported: {err}") from err
+            raise EngineError("UNSUPPORTED", f"{self.package} cannot be imported ({err}); {self.advice}") from err
         self._resolver = getattr(self._api.OpResolverType, _RESOLVERS[accelerator])
 
     @property
@@ -84,8 +85,9 @@ class TfliteRuntimeEngine(LitertEngine):
 
     package = "tflite-runtime"
     module = "tflite_runtime.interpreter"
+    advice = "it needs numpy < 2 and Python < 3.12: name such an interpreter with `python:` in devices.yaml"
 
     def _check_numpy(self) -> None:
         """Refuse numpy 2: the import would succeed, and the first interpreter end in a SystemError."""
         if int(np.__version__.split(".")[0]) >= 2:
-            raise EngineError("UNSUPPORTED", f"{self.package} needs numpy < 2 and found numpy {np.__version__}")
+            raise EngineError("UNSUPPORTED", f"found numpy {np.__version__}; {self.advice}")

@@ -1,0 +1,68 @@
+"""What the whole test suite shares: which tests run by default, and a place of their own for locks."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TFLITE_RUNTIME_VARIABLE = "POCKETNAS_TFLITE_RUNTIME_PYTHON"
+TFLITE_RUNTIME_OPTION = "--tflite-runtime-python"
+
+_ON_REQUEST = {"slow": "-m slow", "device": "-m device", "gpu": "-m gpu"}
+"""Markers of tests that run only when asked for, and how to ask."""
+_NEEDS_INTERPRETER = "tflite_runtime"
+
+_left_out = pytest.StashKey[Counter[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        TFLITE_RUNTIME_OPTION,
+        metavar="PATH",
+        default=os.environ.get(TFLITE_RUNTIME_VARIABLE),
+        help=f"interpreter that has tflite-runtime and numpy < 2 (default: ${TFLITE_RUNTIME_VARIABLE})",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{_NEEDS_INTERPRETER}: needs {TFLITE_RUNTIME_OPTION}")
+    config.stash[_left_out] = Counter()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    hidden = {} if config.option.markexpr else dict(_ON_REQUEST)
+    if not config.getoption(TFLITE_RUNTIME_OPTION):
+        hidden[_NEEDS_INTERPRETER] = f"{TFLITE_RUNTIME_OPTION} PATH"
+    kept, dropped = [], []
+    for item in items:
+        reasons = [name for name in hidden if item.get_closest_marker(name)]
+        (dropped if reasons else kept).append(item)
+        config.stash[_left_out].update(f"{name} ({hidden[name]})" for name in reasons[:1])
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    counts = config.stash[_left_out]
+    if counts:
+        shown = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+        terminalreporter.write_line(f"not run: {shown}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests' device locks apart from those of measurements on the same machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POCKETNAS_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tflite_runtime_python(pytestconfig: pytest.Config) -> Path:
+    """The interpreter that has tflite-runtime; only for tests marked tflite_runtime."""
+    return Path(pytestconfig.getoption(TFLITE_RUNTIME_OPTION))
