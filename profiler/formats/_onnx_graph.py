@@ -21,7 +21,9 @@ OPSET = 17
 """Old enough for the ONNX Runtime of phones (1.12 and later), new enough for every kind we write."""
 
 PRODUCER = "pocketnas"
-"""Name that the files carry; the reader knows by it that their inputs and outputs are NHWC."""
+"""Name that files with NHWC inputs and outputs carry; the reader knows the layout by it."""
+
+_CHANNELS_FIRST_PRODUCER = "pocketnas-nchw"  # such files read like anybody's
 
 CHANNELS_FIRST_SUFFIX = "/nchw"
 """Ends the name of a value that holds a tensor of the network channels first."""
@@ -38,6 +40,9 @@ class Layout(Enum):
     CHANNELS_FIRST = "NCHW"
 
 
+_SUFFIXES = {Layout.NETWORK: "/nhwc", Layout.CHANNELS_FIRST: CHANNELS_FIRST_SUFFIX}
+
+
 class OnnxGraph:
     """An ONNX model under construction for a network.
 
@@ -51,9 +56,7 @@ class OnnxGraph:
         self._outside = outside
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
-        self._values: dict[tuple[str, Layout], str] = {
-            (spec.name, Layout.NETWORK): spec.name for spec in network.inputs
-        }
+        self._values = {(spec.name, self._possible(spec.name, outside)): spec.name for spec in network.inputs}
         self._names = set(network.tensors)
 
     def shape(self, tensor: str, layout: Layout = Layout.NETWORK) -> tuple[int, ...]:
@@ -86,12 +89,13 @@ class OnnxGraph:
 
     def write(self, tensor: str, layout: Layout) -> str:
         """Return the name of the new value that will hold a tensor in a layout."""
-        if len(self.shape(tensor)) != 4:
-            layout = Layout.NETWORK
-        self._values[tensor, layout] = (
-            tensor if layout is Layout.NETWORK else self.new_name(f"{tensor}{CHANNELS_FIRST_SUFFIX}")
-        )
+        layout = self._possible(tensor, layout)
+        is_outside = layout is self._possible(tensor, self._outside)
+        self._values[tensor, layout] = tensor if is_outside else self.new_name(f"{tensor}{_SUFFIXES[layout]}")
         return self._values[tensor, layout]
+
+    def _possible(self, tensor: str, layout: Layout) -> Layout:
+        return layout if len(self.network.tensors[tensor].shape) == 4 else Layout.NETWORK
 
     def new_name(self, wish: str) -> str:
         """Return a value name that nothing else has, the wished one if possible."""
@@ -135,7 +139,8 @@ class OnnxGraph:
             initializer=list(self._constants.values()),
         )
         opset = helper.make_opsetid("", OPSET)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION, producer_name=PRODUCER)
+        producer = PRODUCER if self._outside is Layout.NETWORK else _CHANNELS_FIRST_PRODUCER
+        return helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION, producer_name=producer)
 
     def _value_info(self, tensor: str) -> ValueInfoProto:
         return helper.make_tensor_value_info(tensor, TensorProto.FLOAT, self.shape(tensor, self._outside))
