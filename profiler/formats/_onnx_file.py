@@ -1,4 +1,4 @@
-"""Checked reading of an .onnx file: its nodes, constants and inferred shapes, or a ModelFileError.
+"""Reading of an .onnx file: its nodes, constants and inferred shapes.
 
 The file may be hostile: external data is only read from inside the model's own folder, and constants are only
 computed where the result is no larger than what it is computed from.  It knows ONNX and nothing of networks.
@@ -13,25 +13,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from profiler.errors import DynamicShapeError, ModelFileError
 from profiler.formats._source_graph import Shape, checked_input_shapes
-
-_DAMAGE = (
-    DecodeError,
-    EncodeError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    RuntimeError,
-    OverflowError,
-    MemoryError,
-)
-"""What onnx and numpy raise on models that contradict themselves."""
 
 _FOLDABLE = frozenset({
     "Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "DequantizeLinear", "Div", "Expand", "Floor", "Gather",
@@ -64,15 +50,13 @@ class OnnxFile:
         element_types: TensorProto's element type of each of these tensors.
 
     Raises:
-        ModelFileError: The data is no .onnx model, is damaged, or refers to data outside the folder.
+        ModelFileError: The data is no .onnx model, or refers to data outside the folder.  On damage, protobuf's,
+            onnx's and numpy's own errors (see `_damage`).
         DynamicShapeError: An input has open sizes and no shape is given.
     """
 
     def __init__(self, data: bytes, folder: Path | None, input_shapes: Mapping[str, Shape] | None) -> None:
-        try:
-            self._model = onnx.ModelProto.FromString(data)
-        except _DAMAGE as err:
-            raise ModelFileError(f"not a valid .onnx model: {err}") from err
+        self._model = onnx.ModelProto.FromString(data)
         graph = self._model.graph
         if self._model.ir_version < 1 or not graph.node or not self._model.opset_import:
             raise ModelFileError("not a valid .onnx model: it holds no graph")
@@ -118,10 +102,7 @@ class OnnxFile:
         """Infer shapes; an operator that ONNX does not know is taken to keep its first input's shape."""
         light = self._without_weights()
         for _ in range(_MOST_GUESSES):
-            try:
-                inferred = shape_inference.infer_shapes(light, data_prop=True).graph
-            except (*_DAMAGE, shape_inference.InferenceError) as err:
-                raise ModelFileError(f"not a valid .onnx model: {err}") from err
+            inferred = shape_inference.infer_shapes(light, data_prop=True).graph
             for value in [*inferred.input, *inferred.value_info, *inferred.output]:
                 self._note_shape(value)
             guess = self._guess()
@@ -131,12 +112,7 @@ class OnnxFile:
 
     def _without_weights(self) -> Any:
         """Return the model for shape inference: large constants are declared, not contained."""
-        light = onnx.ModelProto()
-        light.CopyFrom(self._model) if not self._initializers else self._copy_structure(light)
-        return light
-
-    def _copy_structure(self, light: Any) -> None:
-        graph, model = self._model.graph, self._model
+        light, graph, model = onnx.ModelProto(), self._model.graph, self._model
         light.ir_version, light.producer_name = max(model.ir_version, 4), model.producer_name
         light.opset_import.extend(model.opset_import)
         light.functions.extend(model.functions)
@@ -150,6 +126,7 @@ class OnnxFile:
                 light.graph.initializer.append(tensor)
             else:
                 light.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        return light
 
     def _note_shape(self, value: Any) -> None:
         if not value.type.HasField("tensor_type"):
@@ -174,7 +151,7 @@ class OnnxFile:
         """Return the values of a tensor that the file holds, or that follow from such values alone.
 
         Raises:
-            ModelFileError: The values are damaged, or lie outside the model's folder.
+            ModelFileError: The values lie outside the model's folder.
         """
         if name not in self._folded and name in self._initializers:
             self._folded[name] = self.values(self._initializers[name])
@@ -188,29 +165,28 @@ class OnnxFile:
         """Return the values of a tensor in the file.
 
         Raises:
-            ModelFileError: The values are damaged, or lie outside the model's folder.
+            ModelFileError: The values lie outside the model's folder.
         """
         if tensor.data_location == TensorProto.EXTERNAL:
             return self._external(tensor)
-        try:
-            values: NDArray[Any] = numpy_helper.to_array(tensor)
-        except _DAMAGE as err:
-            raise ModelFileError(f"not a valid .onnx model: constant {tensor.name!r}: {err}") from err
+        values: NDArray[Any] = numpy_helper.to_array(tensor)
+        if values.dtype.kind in "cOSU":
+            raise ModelFileError(f"not a valid .onnx model: constant {tensor.name!r} holds {values.dtype}, not numbers")
         return values
 
     def _external(self, tensor: TensorProto) -> NDArray[Any]:
         entries = {entry.key: entry.value for entry in tensor.external_data}
         path = self._external_path(entries.get("location", ""), tensor.name)
+        offset = int(entries.get("offset", 0))
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        count = math.prod(tensor.dims)
         try:
-            offset = int(entries.get("offset", 0))
-            dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-            count = math.prod(tensor.dims)
             with path.open("rb") as stream:
                 stream.seek(offset)
                 data = stream.read(min(count * dtype.itemsize, path.stat().st_size))
-            return np.frombuffer(data, dtype, count).reshape(tuple(tensor.dims))
-        except (*_DAMAGE, OSError) as err:
-            raise ModelFileError(f"not a valid .onnx model: external data of {tensor.name!r}: {err}") from err
+        except OSError as err:
+            raise ModelFileError(f"external data of {tensor.name!r} cannot be read: {err}") from err
+        return np.frombuffer(data, dtype, count).reshape(tuple(tensor.dims))
 
     def _external_path(self, location: str, name: str) -> Path:
         """Return where external data lies, which must be a plain file inside the model's folder."""
@@ -260,7 +236,7 @@ class OnnxFile:
         try:
             with np.errstate(all="ignore"):
                 result = ReferenceEvaluator(node, opsets={"": self.opset}).run(None, dict(inputs))[0]
-        except (*_DAMAGE, ArithmeticError, AttributeError):
+        except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError):
             return False
         self._folded[node.output[0]] = np.asarray(result)
         return True
@@ -283,15 +259,8 @@ def is_standard(node: NodeProto) -> bool:
 
 
 def attributes_of(node: NodeProto) -> dict[str, Any]:
-    """Return a node's attributes as Python values, strings decoded.
-
-    Raises:
-        ModelFileError: One has no value.
-    """
-    try:
-        values = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    except _DAMAGE as err:
-        raise ModelFileError(f"not a valid .onnx model: {node.op_type}: {err}") from err
+    """Return a node's attributes as Python values, strings decoded."""
+    values = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     return {
         name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value for name, value in values.items()
     }

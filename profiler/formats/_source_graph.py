@@ -305,9 +305,8 @@ def affine_of_batch_norm(
     epsilon: float,
 ) -> Affine:
     """Return scale * (x - mean) / sqrt(variance + epsilon) + shift, a batch norm that does not learn."""
-    with np.errstate(all="ignore"):  # a negative variance makes NaN, which a Network refuses
-        factor = scale / np.sqrt(variance + epsilon)
-        return Affine(factor, shift - mean * factor, 1)
+    factor = scale / np.sqrt(variance + epsilon)
+    return Affine(factor, shift - mean * factor, 1)
 
 
 def same_padding_at_start(size: int, kernel: int, stride: int, dilation: int) -> Pair:

@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from profiler.errors import ModelFileError
 from profiler.formats._onnx_graph import CHANNELS_FIRST_SUFFIX
 from profiler.formats._source_graph import Array, Node, Shape, SourceGraph, Transpose
@@ -301,13 +299,12 @@ def lower(graph: SourceGraph) -> Network:
     """
     from profiler.formats._source_rules import RULES
 
-    with np.errstate(all="ignore"):  # weights of a damaged file overflow; Network refuses what is not finite
-        simplify(graph)
-        lowering = Lowering(graph)
-        lowering.start()
-        for node in graph.nodes:
-            lowering.lower(node, RULES.get(type(node.layer)))
-        return lowering.finish()
+    simplify(graph)
+    lowering = Lowering(graph)
+    lowering.start()
+    for node in graph.nodes:
+        lowering.lower(node, RULES.get(type(node.layer)))
+    return lowering.finish()
 
 
 def _renamed(operator: Operator, names: Mapping[str, str]) -> Operator:

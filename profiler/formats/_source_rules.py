@@ -123,7 +123,7 @@ def _affine(lowering: Lowering, node: Node) -> None:
     layer, name = cast(source.Affine, node.layer), node.outputs[0]
     value = lowering.value(node.inputs[0])
     shape, channels = lowering.network_shape(value.tensor), _channels(lowering, value)
-    if layer.axis is not None and value.layout[layer.axis] != len(shape) - 1:
+    if layer.axis is not None and (value.layout[layer.axis] != len(shape) - 1 or layer.scale.size != channels):
         raise NotExpressible
     scale, shift = (np.broadcast_to(part, (channels,)).astype(np.float32) for part in (layer.scale, layer.shift))
     shift_or_none = shift if shift.any() else None

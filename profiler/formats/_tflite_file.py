@@ -1,15 +1,13 @@
-"""Checked reading of a .tflite file's FlatBuffer: plain tensors and operators out, or a ModelFileError.
+"""Reading of a .tflite file's FlatBuffer: plain tensors and operators out.
 
-The file may be hostile.  Every access is bounds-checked by the flatbuffers library, whose errors are mapped here;
+The file may be hostile.  Every access is bounds-checked by the flatbuffers library, whose errors the readers map;
 work is bounded by the file's size, since lists that point at one another could otherwise multiply.  It knows the
 TFLite schema and nothing of networks.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,16 +26,6 @@ _NUMPY_TYPES = {
     "float32": "<f4", "float16": "<f2", "float64": "<f8", "int32": "<i4", "int64": "<i8", "int16": "<i2",
     "int8": "|i1", "uint8": "|u1", "bool": "|b1", "uint32": "<u4",
 }  # fmt: skip
-_DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
-"""What the flatbuffers library raises on offsets that lead nowhere."""
-
-
-@contextmanager
-def _damage_is_reported() -> Iterator[None]:
-    try:
-        yield
-    except _DAMAGE as err:
-        raise ModelFileError(f"not a valid .tflite model: damaged structure ({err})") from err
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +55,18 @@ class TfliteTensor:
     is_sparse: bool
 
     def values(self) -> NDArray[Any] | None:
-        """Return a constant's values, dequantised where it is quantised; None where there are none to be read.
-
-        Raises:
-            ModelFileError: There are more or fewer values than the shape says.
-        """
+        """Return a constant's values, dequantised where it is quantised; None where there are none to be read."""
         dtype = _NUMPY_TYPES.get(self.dtype)
         if self.data is None or dtype is None or self.is_sparse:
             return None
-        with _damage_is_reported():
-            values: NDArray[Any] = self.data.view(dtype).reshape(self.shape)
-            if not self.scales.size or values.dtype.kind == "f":
-                return values
-            spread = [1] * values.ndim
-            if self.scales.size > 1:
-                spread[self.channel_axis] = -1
-            shifted = values.astype(np.float32) - self.zero_points.reshape(spread)
-            return (shifted * self.scales.reshape(spread)).astype(np.float32)
+        values: NDArray[Any] = self.data.view(dtype).reshape(self.shape)
+        if not self.scales.size or values.dtype.kind == "f":
+            return values
+        spread = [1] * values.ndim
+        if self.scales.size > 1:
+            spread[self.channel_axis] = -1
+        shifted = values.astype(np.float32) - self.zero_points.reshape(spread)
+        return (shifted * self.scales.reshape(spread)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +97,7 @@ class TfliteOperator:
 
 @dataclass(frozen=True, slots=True)
 class TfliteOptions:
-    """Options of an operator, with checked access."""
+    """Options of an operator by name."""
 
     _options: Any
 
@@ -122,8 +105,7 @@ class TfliteOptions:
         """Return an option by its name in the schema's class; 0 where the operator has no options."""
         if self._options is None:
             return 0
-        with _damage_is_reported():
-            return getattr(self._options, name)()
+        return getattr(self._options, name)()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +131,11 @@ def parse_tflite(data: bytes) -> TfliteFile:
     """Return what a .tflite file holds.
 
     Raises:
-        ModelFileError: The data is no .tflite file, or is damaged.
+        ModelFileError: The data is no .tflite file.  On damage, flatbuffers' own errors (see `_damage`).
     """
     if data[4:8] != FILE_IDENTIFIER:
         raise ModelFileError("not a valid .tflite model: it lacks the identifier TFL3")
-    with _damage_is_reported():
-        return _Parser(data).file()
+    return _Parser(data).file()
 
 
 class _Parser:

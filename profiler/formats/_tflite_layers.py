@@ -54,17 +54,10 @@ class TfliteLayers:
         self._names = {tensor.name for tensor in file.tensors}
 
     def add(self, operator: TfliteOperator) -> None:
-        """Add an operator.
-
-        Raises:
-            ModelFileError: It lacks inputs that it must have.
-        """
+        """Add an operator."""
         rule = None if operator.is_custom else LAYERS.get(operator.code)
-        try:
-            if rule is None or not rule(self, operator):
-                self.append(Unknown(), operator, self.computed(operator.inputs))
-        except IndexError as err:
-            raise ModelFileError(f"not a valid .tflite model: {operator.code} lacks an input or output") from err
+        if rule is None or not rule(self, operator):
+            self.append(Unknown(), operator, self.computed(operator.inputs))
 
     def constant(self, index: int) -> NDArray[Any] | None:
         """Return the values of a tensor that the file holds, or that follow from such values alone."""
@@ -99,7 +92,7 @@ class TfliteLayers:
         names = [index if isinstance(index, str) else self.file.tensors[index].name for index in inputs]
         outputs = [self.file.tensors[index].name for index in operator.outputs]
         if not outputs:
-            raise IndexError
+            raise ModelFileError(f"not a valid .tflite model: {operator.code} writes no tensor")
         if not fused:
             self.graph.add(layer, names, outputs, operator.code)
             return True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onnx import TensorProto
 
-from profiler.errors import ModelFileError, NetworkError
+from profiler.formats._damage import damage_is_reported
 from profiler.formats._onnx_file import OnnxFile
 from profiler.formats._onnx_graph import PRODUCER
 from profiler.formats._onnx_layers import add_node
@@ -38,7 +38,11 @@ def read_onnx(
         ModelFileError: The data is no .onnx model, is damaged, or refers to data outside the folder.
         DynamicShapeError: An input has open sizes and no shape is given.
     """
-    file = OnnxFile(data, folder, input_shapes)
+    with damage_is_reported(".onnx"):
+        return lower(_source_graph(OnnxFile(data, folder, input_shapes)))
+
+
+def _source_graph(file: OnnxFile) -> SourceGraph:
     graph = SourceGraph(file.name or "model", channels_first=True, channels_last_ends=file.producer == PRODUCER)
     graph.shapes = file.shapes
     graph.dtypes = {name: _NETWORK_DTYPES.get(kind, "float32") for name, kind in file.element_types.items()}
@@ -47,7 +51,4 @@ def read_onnx(
     for node in file.nodes:
         add_node(node, file, graph)
     graph.finish(file.outputs)
-    try:
-        return lower(graph)
-    except NetworkError as err:
-        raise ModelFileError(f"not a valid .onnx model: {err}") from err
+    return graph

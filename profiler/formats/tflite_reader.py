@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from profiler.errors import DynamicShapeError, ModelFileError, NetworkError
+from profiler.errors import DynamicShapeError
+from profiler.formats._damage import damage_is_reported
 from profiler.formats._source_graph import SourceGraph, checked_input_shapes
 from profiler.formats._source_lowering import lower
 from profiler.formats._tflite_file import TfliteFile, TfliteTensor, parse_tflite
@@ -29,7 +30,11 @@ def read_tflite(data: bytes, *, input_shapes: Mapping[str, tuple[int, ...]] | No
         ModelFileError: The data is no .tflite model, or is damaged.
         DynamicShapeError: An input has open sizes and no shape is given.
     """
-    file = parse_tflite(data)
+    with damage_is_reported(".tflite"):
+        return lower(_source_graph(parse_tflite(data), input_shapes))
+
+
+def _source_graph(file: TfliteFile, input_shapes: Mapping[str, tuple[int, ...]] | None) -> SourceGraph:
     graph = SourceGraph(file.description or "model", channels_first=False)
     graph.shapes = {tensor.name: tensor.shape for tensor in file.tensors}
     graph.dtypes = {tensor.name: _network_dtype(tensor) for tensor in file.tensors}
@@ -40,10 +45,7 @@ def read_tflite(data: bytes, *, input_shapes: Mapping[str, tuple[int, ...]] | No
     for operator in file.operators:
         layers.add(operator)
     graph.finish([file.tensors[index].name for index in file.outputs])
-    try:
-        return lower(graph)
-    except NetworkError as err:
-        raise ModelFileError(f"not a valid .tflite model: {err}") from err
+    return graph
 
 
 def _inputs(file: TfliteFile, shapes: Mapping[str, tuple[int, ...]]) -> list[TensorSpec]:
