@@ -78,9 +78,16 @@ class TfliteRuntimeProcess:
 
     def run(self, network: Network, inputs: Sequence[NDArray[Any]]) -> Arrays:
         """Run a network's .tflite there."""
+        return self.interpret(write_tflite(network), network, inputs)
+
+    def interpret(self, model: bytes, network: Network, inputs: Sequence[NDArray[Any]]) -> Arrays:
+        """Run a .tflite model there."""
         request = io.BytesIO()
-        model = np.frombuffer(write_tflite(network), np.uint8)
-        np.savez(request, model=model, **{f"input_{index}": values for index, values in enumerate(inputs)})
+        np.savez(
+            request,
+            model=np.frombuffer(model, np.uint8),
+            **{f"input_{index}": values for index, values in enumerate(inputs)},
+        )
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("the process has no pipes")
