@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -87,7 +88,7 @@ class Store:
     def __init__(self, place: Path | str) -> None:
         self._engine = _engine(place)
         try:
-            self._version = _prepare(self._engine)
+            _prepare(self._engine)
         except DatabaseError as error:
             self._engine.dispose()
             raise TableError(f"{str(place)!r} cannot be opened as a store: {error.orig}") from error
@@ -113,7 +114,7 @@ class Store:
         Returns:
             The campaign as stored: the given one, or the earlier one of the same id.
         """
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             found = _campaigns(connection, _CAMPAIGN.c.id == campaign.id)
             if found:
                 return found[0]
@@ -134,7 +135,7 @@ class Store:
             TableError: This block is there already: somebody else is writing the same campaign.
         """
         try:
-            with self._engine.begin() as connection:
+            with self._writing() as connection:
                 connection.execute(sql.insert(_BLOCK), _block_row(campaign_id, block))
         except sql.exc.IntegrityError as error:
             raise TableError(
@@ -145,8 +146,11 @@ class Store:
     def finish(self, campaign_id: str, at_unix_s: float) -> None:
         """Note that a campaign has ended; it will not be resumed."""
         change = sql.update(_CAMPAIGN).where(_CAMPAIGN.c.id == campaign_id).values(finished_unix_s=at_unix_s)
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(change)
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return self._engine.execution_options(writes=True).begin()
 
     def campaigns(self) -> tuple[CampaignRecord, ...]:
         """Return all campaigns, oldest first."""
@@ -178,22 +182,32 @@ def _engine(place: Path | str) -> Engine:
     url = str(place) if "://" in str(place) else f"sqlite:///{place}"
     if not url.startswith("sqlite:"):
         return sql.create_engine(url)
-    engine = sql.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S})
-
-    @sql.event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:
-        # In WAL mode NORMAL loses nothing when the process is killed, and at a power cut the last rows
-        # at most; FULL would put a disk flush beside every block that is being timed.
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA foreign_keys=ON")
-
+    # isolation_level=None: Python's driver begins no transactions of its own, which would leave CREATE
+    # TABLE outside of them.
+    engine = sql.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S, "isolation_level": None})
+    sql.event.listen(engine, "connect", _configure_sqlite)
+    sql.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare(engine: Engine) -> int:
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    # In WAL mode NORMAL loses nothing when the process is killed, and at a power cut the last rows
+    # at most; FULL would put a disk flush beside every block that is being timed.
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer asks for its lock at once: one that has read first could not get it any more.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare(engine: Engine) -> None:
     """Make the tables where there are none, and refuse those of a newer version."""
-    with engine.begin() as connection:
+    with engine.execution_options(writes=True).begin() as connection:
         if not sql.inspect(connection).has_table(_SCHEMA.name):
             _METADATA.create_all(connection)
             connection.execute(sql.insert(_SCHEMA), {"version": SCHEMA_VERSION})
@@ -204,7 +218,6 @@ def _prepare(engine: Engine) -> int:
             SCHEMA_VERSION,
             "the store was written by another version of pocketnas; use that version or a new file",
         )
-    return SCHEMA_VERSION
 
 
 def _campaigns(connection: Connection, condition: sql.ColumnElement[bool]) -> tuple[CampaignRecord, ...]:

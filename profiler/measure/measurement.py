@@ -21,8 +21,11 @@ from profiler.measure.statistics import (
     early_stopping_p90,
     median_absolute_deviation,
     outliers,
+    warmup_length,
 )
 from profiler.measure.verdicts import Evidence, Reason, Verdict, judge
+
+_MIN_RUNS_FOR_WARMUP = 8
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def estimate(
         used_blocks=len(used),
         calm_blocks=sum(block.slowdown <= CALM for block in used),
         interval=interval,
+        warmup_share=_warmup_share(used),
     )
     verdict, reasons = judge(evidence)
     return Measurement(
@@ -185,6 +189,14 @@ def _calmest(blocks: Iterable[CorrectedBlock]) -> tuple[CorrectedBlock, ...]:
     ordered = sorted(blocks, key=lambda block: block.slowdown)
     calm = sum(block.slowdown <= CALM for block in ordered)
     return tuple(sorted(ordered[: max(calm, MIN_BLOCKS)], key=lambda block: block.block.round))
+
+
+def _warmup_share(used: Sequence[CorrectedBlock]) -> float:
+    """Return the share of the blocks' runs that look like a warm-up; 0 where blocks are too short to tell."""
+    runs = min((len(block.samples_ms) for block in used), default=0)
+    if runs < _MIN_RUNS_FOR_WARMUP:
+        return 0.0
+    return warmup_length(np.array([block.samples_ms[:runs] for block in used])) / runs
 
 
 def _rng(campaign: CampaignRecord, workload: WorkloadRecord) -> np.random.Generator:

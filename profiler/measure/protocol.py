@@ -51,7 +51,7 @@ class Protocol:
     max_rounds: int = 48
     runs_per_block: int = 20
     block_ms: float = 0.0
-    warmup_runs: int = 3
+    warmup_runs: int = 5
     least_runs: int = 0
     least_seconds: float = 0.0
     most_seconds: float = math.inf

@@ -32,6 +32,8 @@ MIN_BLOCKS_TO_COMPARE = 4
 """Blocks a side below which no rank test can come under 0.05 (three against three stops at 0.10)."""
 
 _P90_CONFIDENCE = 0.99
+_WARMUP_STEP = 0.05
+_WARMUP_NOISES = 5.0
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,27 @@ def outliers(samples_ms: Sequence[float] | FloatArray) -> npt.NDArray[np.bool_]:
     if deviation == 0.0:
         return np.zeros(len(values), dtype=np.bool_)
     return np.asarray(np.abs(values - np.median(values)) > OUTLIER_MADS * deviation)
+
+
+def warmup_length(samples_ms: FloatArray) -> int:
+    """Return how many runs at the start of each block are still a warm-up.
+
+    A warm-up ends in a step down, at the same run in every block; a latency that falls bit by bit
+    through the whole block is a drift and no warm-up.
+
+    Args:
+        samples_ms: Latencies in order of running. Shape: (n_blocks, n_runs), n_runs >= 8.
+
+    Returns:
+        The number of runs before the step; 0 when there is none in the first half.
+    """
+    half = samples_ms.shape[1] // 2
+    settled = np.median(samples_ms[:, half:], axis=1, keepdims=True)
+    profile = np.median(samples_ms / settled, axis=0)
+    drops = profile[:-1] - profile[1:]
+    noise = 1.4826 * float(np.median(np.abs(drops - np.median(drops))))
+    step = int(np.argmax(drops[:half]))
+    return step + 1 if drops[step] > max(_WARMUP_STEP, _WARMUP_NOISES * noise) else 0
 
 
 def compare(

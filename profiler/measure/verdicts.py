@@ -19,6 +19,9 @@ Source: the three verdicts of the MLPerf Mobile app.
 _BAD_BLOCK_LIMIT = 3
 """Rejected blocks after which a workload is given up: once is chance, three times is the workload."""
 
+_WARMUP_LIMIT = 0.25
+"""Share of slow first runs above which they would move the median; below, it passes over them."""
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -49,6 +52,7 @@ class Evidence:
         used_blocks: How many of them the estimate uses.
         calm_blocks: How many of those ran in calm moments.
         interval: The estimate in ms; None when there is none.
+        warmup_share: Share of the timed runs that were still a warm-up.
     """
 
     protocol: Protocol
@@ -56,6 +60,7 @@ class Evidence:
     used_blocks: int
     calm_blocks: int
     interval: Interval | None
+    warmup_share: float = 0.0
 
     @property
     def missing(self) -> tuple[Reason, ...]:
@@ -65,7 +70,7 @@ class Evidence:
 
 def judge(evidence: Evidence) -> tuple[Verdict, tuple[Reason, ...]]:
     """Return the verdict and all remarks, the gravest first."""
-    reasons = [*_fatal(evidence), *evidence.missing, *_rejected(evidence), *_conditions(evidence)]
+    reasons = [*_fatal(evidence), *evidence.missing, *_rejected(evidence), *_warmup(evidence), *_conditions(evidence)]
     ranks: tuple[Verdict, ...] = ("INVALID", "SEMI_VALID", "VALID")
     reasons.sort(key=lambda reason: ranks.index(reason.lowers_to))
     return (reasons[0].lowers_to if reasons else "VALID"), tuple(reasons)
@@ -124,6 +129,12 @@ def _rejected(evidence: Evidence) -> Iterator[Reason]:
     if rejected and evidence.used_blocks and not given_up(evidence.blocks):
         detail = f"{len(rejected)} of {len(evidence.blocks)} blocks rejected; {rejected[0].reason}"
         yield Reason("BAD-BLOCKS", detail, "SEMI_VALID")
+
+
+def _warmup(evidence: Evidence) -> Iterator[Reason]:
+    if evidence.warmup_share > _WARMUP_LIMIT:
+        detail = f"the first {evidence.warmup_share:.0%} of each block's runs are slower; raise the warm-up runs"
+        yield Reason("WARM-UP", detail, "SEMI_VALID")
 
 
 def _conditions(evidence: Evidence) -> Iterator[Reason]:
