@@ -98,7 +98,7 @@ class Composition:
         # A kernel's error is one of its work; the call is known far better than the rest.
         errors = self.contributions(parts.latency_ms) * parts.counts * np.expm1(parts.spread) / _INTERVAL_DEVIATIONS
         variance = (1 - _CORRELATION) * float(np.sum(errors**2)) + _CORRELATION * float(np.sum(errors)) ** 2
-        own = math.sqrt(variance) / self.latency(parts)
+        own = math.log1p(math.sqrt(variance) / self.latency(parts))
         other = _SPREAD_FITTED if self.networks else _SPREAD_UNFITTED
         return math.sqrt(own**2 + other**2 + (_SPREAD_PER_OCTAVE * self._octaves_away(parts.total_ms)) ** 2)
 

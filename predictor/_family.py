@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,8 +28,11 @@ _LEAST_ROWS_HELD_OUT = 4
 _RANGE_TOLERANCE = 0.5
 """How far outside the measured range, in octaves (or in shares), a configuration still counts as inside."""
 
-_DEVIATION_PER_OCTAVE = 0.35
+_DEVIATION_PER_OCTAVE = 0.25
 """Extra standard deviation, in log latency, for each octave outside the measured range."""
+
+_MOST_SPREAD = math.log(100.0)
+"""Half-width of an interval, in log latency, at which it says nothing any more."""
 
 _LEAST_REACH = 1.5
 """Nearest measured configuration that still is evidence, in octaves, however dense the rows are."""
@@ -57,16 +61,14 @@ class FamilyModel:
     reach: float
 
     def predict(self, kernels: Sequence[Kernel]) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
-        """Return latency in ms, standard deviation of its logarithm, and whether there is evidence.
-
-        The deviation is calibrated: the interval of nominal coverage is latency * exp(± deviation).
+        """Return latency in ms, half-width of the 90 % interval of its logarithm, and whether there is evidence.
 
         Args:
             kernels: Kernels of this family.
         """
         chunks = [self._predict(kernels[start : start + _CHUNK]) for start in range(0, len(kernels), _CHUNK)]
-        latency, deviation, inside = zip(*chunks, strict=True)
-        return np.concatenate(latency), np.concatenate(deviation), np.concatenate(inside)
+        latency, spread, inside = zip(*chunks, strict=True)
+        return np.concatenate(latency), np.concatenate(spread), np.concatenate(inside)
 
     def _predict(self, kernels: Sequence[Kernel]) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
         points, work = coordinates(kernels), terms(kernels)
@@ -75,9 +77,9 @@ class FamilyModel:
         outside = _octaves_outside(self.rows, points)
         near = _nearest(self.rows, points) <= self.reach
         known = np.array([kernel.kind in self.kinds for kernel in kernels])
-        wide = self.factor * np.sqrt(deviation**2 + (_DEVIATION_PER_OCTAVE * outside) ** 2)
-        wide = np.where(known, wide, wide + _DEVIATION_PER_OCTAVE)
-        return latency, wide, known & near & (outside == 0.0)
+        spread = self.factor * np.sqrt(deviation**2 + (_DEVIATION_PER_OCTAVE * outside) ** 2)
+        spread = np.minimum(np.where(known, spread, spread + _DEVIATION_PER_OCTAVE), _MOST_SPREAD)
+        return latency, spread, known & near & (outside == 0.0)
 
 
 def fit_family(
@@ -156,10 +158,10 @@ def _logarithms(work: FloatArray) -> FloatArray:
 
 
 def _octaves_outside(rows: FloatArray, points: FloatArray) -> FloatArray:
-    """Return how far points lie outside the rows' ranges, beyond the tolerance, in all. Shape: (m,)."""
+    """Return how far points lie outside the rows' ranges, on the coordinate where it is farthest. Shape: (m,)."""
     below = rows.min(axis=0) - _RANGE_TOLERANCE - points
     above = points - rows.max(axis=0) - _RANGE_TOLERANCE
-    return np.asarray(np.maximum(np.maximum(below, above), 0.0).sum(axis=1))
+    return np.asarray(np.maximum(np.maximum(below, above), 0.0).max(axis=1))
 
 
 def _nearest(rows: FloatArray, points: FloatArray) -> FloatArray:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from predictor._card import ModelCard, describe_fit
 from predictor._conformal import HeldOut
 from predictor._kernels import KernelModel, fit_kernel_model
 from predictor._prediction import KernelPredictions
 from predictor._rows import training_rows
-from predictor.card import ModelCard, describe_fit
 from predictor.errors import NotFittedError, OutOfDomainError
 from profiler.kernels import Kernel
 
@@ -76,5 +76,5 @@ class KernelPredictor:
 
     def _require(self) -> tuple[KernelModel, ModelCard]:
         if self._fitted is None:
-            raise NotFittedError
+            raise NotFittedError()
         return self._fitted

@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from predictor._card import ModelCard, describe_fit
 from predictor._composition import Composition, Parts, fit_composition
 from predictor._files import read_predictor_file, write_predictor_file
 from predictor._kernels import KernelModel, fit_kernel_model
 from predictor._prediction import KernelShare, Prediction
 from predictor._rows import TrainingRows, training_rows
 from predictor._schema import from_document, to_document
-from predictor.card import ModelCard, describe_fit
-from predictor.errors import DeviceMismatchError, NotFittedError, OutOfDomainError, PredictorError, TrainingRowsError
+from predictor.errors import (
+    DeviceMismatchError,
+    NotFittedError,
+    OutOfDomainError,
+    PredictorFileError,
+    TrainingRowsError,
+)
 from profiler.kernels import FUSION_RULES, Fuser, Kernel
 from profiler.network import Network
 
@@ -150,7 +156,6 @@ class NetworkPredictor:
         Raises:
             NotFittedError: Nothing was learned yet.
             OutOfDomainError: A kernel's family was never measured and allow_unknown is false.
-            PredictorError: A network has no operators.
         """
         fitted = self._require()
         fused = [fitted.fuser(network) for network in networks]
@@ -179,13 +184,15 @@ class NetworkPredictor:
         """
         document, arrays = read_predictor_file(path)
         model, composition, card = from_document(document, arrays, path=path)
+        if card.runtime not in FUSION_RULES:
+            raise PredictorFileError(f"is of a runtime without fusion rules, {card.runtime!r:.40}", path=path)
         predictor = cls()
         predictor._fitted = _Fitted(model, composition, card, _fuser(card.runtime))
         return predictor
 
     def _require(self) -> _Fitted:
         if self._fitted is None:
-            raise NotFittedError
+            raise NotFittedError()
         return self._fitted
 
     def _learn_kernels(self, fitted: _Fitted, kernels: Mapping[Kernel, None]) -> None:
@@ -208,8 +215,6 @@ class NetworkPredictor:
             )
 
     def _compose(self, fitted: _Fitted, kernels: Sequence[Kernel], allow_unknown: bool) -> Prediction:
-        if not kernels:
-            raise PredictorError("the network has no operators, so there is nothing to predict")
         counts = Counter(kernels)
         known = [self._known[kernel] for kernel in counts]
         unknown = [entry.description for entry in known if not entry.has_family]

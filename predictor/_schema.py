@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from predictor._card import ModelCard
 from predictor._composition import Composition
 from predictor._family import FamilyModel
 from predictor._features import COORDINATES, TERMS, FloatArray
@@ -17,7 +18,6 @@ from predictor._files import SCHEMA_VERSION
 from predictor._gaussian import GaussianResidual
 from predictor._kernels import KernelModel
 from predictor._trees import LEAF, TreeResidual
-from predictor.card import ModelCard
 from predictor.errors import PredictorFileError
 
 _MAX_GAUSSIAN_ROWS = 4096
