@@ -132,4 +132,4 @@ class _Reading:
         try:
             return yaml.constructor.SafeConstructor().construct_object(node)
         except (ValueError, yaml.YAMLError) as err:
-            raise ConfigError(f"{node.value[:100]!r} is no value: {err}", path=self.path, line=line) from err
+            raise ConfigError(f"{node.value[:100]!r} cannot be read as a value", path=self.path, line=line) from err

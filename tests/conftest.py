@@ -16,6 +16,9 @@ _ON_REQUEST = {"slow": "-m slow", "device": "-m device", "gpu": "-m gpu"}
 """Markers of tests that run only when asked for, and how to ask."""
 _NEEDS_INTERPRETER = "tflite_runtime"
 
+# Tests that import onnxruntime themselves must not let it send usage data; read when it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 _left_out = pytest.StashKey[Counter[str]]()
 
 

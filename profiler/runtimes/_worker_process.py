@@ -30,6 +30,8 @@ _CLOSE_TIMEOUT_S = 2.0
 _KILL_TIMEOUT_S = 10.0
 _STDERR_BYTES = 64 * 1024
 _CHUNK_BYTES = 1 << 20
+_QUIET = {"ORT_DISABLE_TELEMETRY": "1"}
+"""ONNX Runtime 1.31 sends usage data to its maker from a thread of its own, and writes a file for it."""
 _OUT_OF_MEMORY_CODES = (-signal.SIGKILL, 128 + signal.SIGKILL)
 """The kernel ends the process that has taken too much with SIGKILL; behind a wrapper it reads 137."""
 
@@ -300,9 +302,9 @@ def _start(settings: WorkerSettings) -> tuple[socket.socket, subprocess.Popen[by
 
 def _environment(python: str) -> dict[str, str]:
     """Return our environment; another interpreter must not look for packages where ours does."""
-    if python == sys.executable:
-        return dict(os.environ)
-    return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    dropped = () if python == sys.executable else ("PYTHONPATH", "PYTHONHOME")
+    kept = {key: value for key, value in os.environ.items() if key not in dropped}
+    return {**kept, **_QUIET}
 
 
 def _signal_name(number: int) -> str:

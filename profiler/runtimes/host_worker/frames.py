@@ -55,11 +55,13 @@ def decode(text: Buffer, payload: Buffer) -> tuple[Header, list[bytes]]:
     """
     try:
         header = json.loads(bytes(text))
-        sizes = header.pop("parts")
-    except (ValueError, AttributeError, KeyError) as err:
-        raise FrameError("the header is not a JSON object with parts") from err
-    if not all(isinstance(size, int) and size >= 0 for size in sizes) or sum(sizes) != len(payload):
-        raise FrameError(f"parts of {sizes} bytes in a payload of {len(payload)}")
+    except ValueError as err:
+        raise FrameError("the header is no JSON") from err
+    sizes = header.pop("parts", None) if isinstance(header, dict) else None
+    if not isinstance(sizes, list) or not all(isinstance(size, int) and size >= 0 for size in sizes):
+        raise FrameError("the header is no JSON object with the sizes of its parts")
+    if sum(sizes) != len(payload):
+        raise FrameError(f"parts of {sum(sizes)} bytes in a payload of {len(payload)}")
     view, parts, start = memoryview(payload), [], 0
     for size in sizes:
         parts.append(bytes(view[start : start + size]))

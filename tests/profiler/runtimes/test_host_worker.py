@@ -1,0 +1,106 @@
+"""The worker's own parts, run in this process: timing, inputs, the cache, and what it may import."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import sys
+
+import numpy as np
+import pytest
+
+from profiler.formats import write_tflite
+from profiler.runtimes._worker_process import WORKER_FOLDER
+from profiler.runtimes.host_worker.engine import Engine, Session, Tensor, seeded_inputs
+from profiler.runtimes.host_worker.errors import EngineError
+from profiler.runtimes.host_worker.serve import ModelCache, timed_runs
+from profiler.runtimes.host_worker.tflite import LitertEngine
+from tests.conformance.networks import tiny
+
+ALLOWED = {*sys.stdlib_module_names, "numpy", "onnxruntime"}
+FILES = sorted(WORKER_FOLDER.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_it_runs_without_pocketnas_on_python_3_10(path: object) -> None:
+    assert path in FILES
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    }
+    assert imported <= ALLOWED
+
+
+def test_warm_up_is_run_and_not_reported_and_the_collector_is_off() -> None:
+    collecting = []
+    _, samples_ns = timed_runs(lambda: collecting.append(gc.isenabled()), 3, 5)
+    assert collecting == [False] * 8
+    assert gc.isenabled()
+    assert len(samples_ns) == 5 and min(samples_ns) > 0
+
+
+def test_the_collector_is_back_on_after_a_failed_run() -> None:
+    def fail() -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        timed_runs(fail, 0, 1)
+    assert gc.isenabled()
+
+
+def test_seeded_inputs_are_repeatable_normal_and_never_denormal() -> None:
+    tensors = (Tensor("a", (64, 64), "float32"), Tensor("b", (64, 64), "int8"), Tensor("c", (9,), "bool"))
+    first, second = seeded_inputs(tensors, 0), seeded_inputs(tensors, 0)
+    for tensor in tensors:
+        assert first[tensor.name].dtype == tensor.dtype and first[tensor.name].shape == tensor.shape
+        np.testing.assert_array_equal(first[tensor.name], second[tensor.name])
+    reals = first["a"]
+    assert abs(reals.mean()) < 0.1 and abs(reals.std() - 1) < 0.1
+    assert np.abs(reals).min() > np.finfo(np.float32).tiny
+    assert (first["b"].min(), first["b"].max()) == (-128, 127)
+    with pytest.raises(EngineError, match="complex64"):
+        seeded_inputs((Tensor("d", (1,), "complex64"),), 0)
+
+
+class CountingEngine(Engine):
+    version = "0"
+
+    def __init__(self, threads: int, accelerator: str) -> None:
+        self.loaded: list[bytes] = []
+        self._litert = LitertEngine(threads, accelerator)
+
+    def load(self, model: bytes) -> Session:
+        self.loaded.append(model)
+        return self._litert.load(model)
+
+
+def test_the_cache_keeps_recent_models_within_its_bound() -> None:
+    engine = CountingEngine(1, "xnnpack")
+    models = {
+        str(channels): write_tflite(tiny(channels).with_random_weights(np.random.default_rng(0)))
+        for channels in (2, 3, 4)
+    }
+    one_bytes = 2 * max(map(len, models.values())) + 2 * 4 * 64 * (3 + 4)
+    cache = ModelCache(engine, 2 * one_bytes)
+    for name in ("2", "3", "2", "4", "2"):
+        cache.session(name, models[name])
+    assert len(engine.loaded) == 3
+    with pytest.raises(EngineError) as caught:
+        cache.session("3", None)
+    assert caught.value.reason == "MISSING"
+    assert cache.session("2", None) is cache.session("2", None)
+
+
+def test_the_cache_keeps_one_model_that_is_too_large() -> None:
+    engine = CountingEngine(1, "xnnpack")
+    model = write_tflite(tiny().with_random_weights(np.random.default_rng(0)))
+    cache = ModelCache(engine, 1)
+    assert cache.session("a", model) is cache.session("a", None)

@@ -1,0 +1,140 @@
+"""devices.yaml: what is read, and how every mistake in it is named with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from profiler.devices import Device, HostDevice, find_device, load_devices
+from profiler.errors import ConfigError, DeviceNotFoundError
+from tests._source import ROOT
+
+
+def load(tmp_path: Path, text: str) -> dict[str, Device]:
+    path = tmp_path / "devices.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_devices(path)
+
+
+def problem(tmp_path: Path, text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert caught.value.path == tmp_path / "devices.yaml"
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_the_shipped_file_has_the_host() -> None:
+    assert load_devices(ROOT / "devices.yaml") == {"host": HostDevice(name="host", runtime="litert", threads=1)}
+
+
+def test_all_settings_are_read(tmp_path: Path) -> None:
+    text = """
+    devices:
+      "two threads":
+        backend: host
+        runtime: onnxruntime
+        threads: 2
+        cpus: [2, 3]
+        execution_provider: XnnpackExecutionProvider
+        python: /opt/env/bin/python
+        timeout_s: 12
+      no: {backend: host, cpus: any, delegate: builtin}
+    """
+    devices = load(tmp_path, text)
+    assert list(devices) == ["two threads", "no"]
+    first, second = devices.values()
+    assert isinstance(first, HostDevice) and isinstance(second, HostDevice)
+    assert (first.threads, first.cpus, first.timeout_s, first.python) == (2, (2, 3), 12.0, "/opt/env/bin/python")
+    assert first.accelerator == "XnnpackExecutionProvider"
+    assert (second.cpus, second.accelerator, second.runtime) == ("any", "builtin", "litert")
+
+
+def test_defaults_of_accelerators() -> None:
+    assert HostDevice(name="a", runtime="litert").accelerator == "xnnpack"
+    assert HostDevice(name="a", runtime="onnxruntime").accelerator == "CPUExecutionProvider"
+
+
+def test_devices_are_immutable() -> None:
+    with pytest.raises(ValidationError):
+        HostDevice(name="a").threads = 2  # type: ignore[misc]
+
+
+HEAD = "devices:\n  a:\n    backend: host\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (HEAD + "    thraeds: 1\n", 4, ["thraeds", "did you mean 'threads'"]),
+        (HEAD + "    colour: red\n", 4, ["colour", "known: ", "threads"]),
+        (HEAD + "    threads: 1\n    threads: 2\n", 5, ["threads", "line 4"]),
+        (HEAD + "  b:\n    backend: host\n  a:\n    backend: host\n", 6, ["repeated key", "line 2"]),
+        (HEAD + "    threads: two\n", 4, ["a.threads", "integer"]),
+        (HEAD + "    threads: '2'\n", 4, ["a.threads", "integer"]),
+        (HEAD + "    threads: 1.5\n", 4, ["a.threads", "integer"]),
+        (HEAD + "    threads: true\n", 4, ["a.threads", "integer"]),
+        (HEAD + "    threads: 0\n", 4, ["a.threads", "greater than or equal to 1"]),
+        (HEAD + "    timeout_s: .nan\n", 4, ["a.timeout_s", "finite"]),
+        (HEAD + "    timeout_s: .inf\n", 4, ["a.timeout_s", "finite"]),
+        (HEAD + "    timeout_s: -3\n", 4, ["a.timeout_s", "greater than 0"]),
+        (HEAD + "    runtime: liter\n", 4, ["liter", "did you mean 'litert'"]),
+        (HEAD + "    delegate: xnpack\n", 2, ["xnpack", "did you mean 'xnnpack'"]),
+        (HEAD + "    execution_provider: X\n", 2, ["execution_provider is not for litert", "delegate"]),
+        (HEAD + "    cpus: [0]\n    threads: 2\n", 2, ["2 threads", "[0]"]),
+        (HEAD + "    cpus: []\n", 4, ["a.cpus"]),
+        (HEAD + "    cpus: [0, -1]\n", 4, ["a.cpus"]),
+        (HEAD + "    cpus: all\n", 4, ["a.cpus", "'auto' or 'any'"]),
+        (HEAD + "    name: b\n", 4, ["a device's name is its key"]),
+        (HEAD + "    python: 2024-01-01\n", 4, ["timestamp", "quotes"]),
+        (f"{HEAD}    threads: {'9' * 5000}\n", 4, ["999", "cannot be read"]),
+        ("devices:\n  a:\n    backend: hots\n", 3, ["hots", "did you mean 'host'"]),
+        ("devices:\n  a:\n    backend: [host]\n", 3, ["unknown backend"]),
+        ("devices:\n  a:\n    runtime: litert\n", 2, ["`backend:` is missing"]),
+        ("devices:\n  a: host\n", 2, ["a device is a mapping"]),
+        ("device:\n  a:\n    backend: host\n", 1, ["did you mean 'devices'"]),
+        ("devices: {}\nextra: 1\n", 1, ["'extra'"]),
+        ("- a\n", 1, ["devices:"]),
+        ("", 1, ["devices:"]),
+        ("devices:\n  a: {backend: host\n", 3, ["not valid YAML"]),
+        ("devices:\n\ta: 1\n", 2, ["not valid YAML"]),
+        ("devices:\n  [a, b]: 1\n", 2, ["a key must be text"]),
+        ('devices:\n  "a\\x1b[2J":\n    backend: host\n', 2, ["printable"]),
+        ('devices:\n  "":\n    backend: host\n', 2, ["at least 1 character"]),
+        (f"devices:\n  {'a' * 200}:\n    backend: host\n", 2, ["at most 100 characters"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int, words: list[str]) -> None:
+    error = problem(tmp_path, text)
+    assert error.line == line
+    for word in words:
+        assert word in str(error)
+
+
+def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_devices(tmp_path / "none.yaml")
+
+
+def test_find_device_lists_what_there_is() -> None:
+    devices: dict[str, Device] = {name: HostDevice(name=name) for name in ("host", "quiet")}
+    assert find_device(devices, "quiet").name == "quiet"
+    with pytest.raises(DeviceNotFoundError, match=r"did you mean 'host'.* has 'host', 'quiet'"):
+        find_device(devices, "hots")
+    with pytest.raises(DeviceNotFoundError, match="has none"):
+        find_device({}, "host")
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(text=st.text(max_size=200) | st.text("devices: \n{}[]&*!-a'\"|>?%@`\t", max_size=80))
+def test_any_text_is_read_or_refused_as_ours(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    try:
+        load_devices(path)
+    except ConfigError as error:
+        assert str(path) in str(error)
