@@ -65,12 +65,12 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
 def _read_json(path: Path) -> pd.DataFrame:
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not isinstance(content.get("rows"), list):
-        raise TableError("no latency table: an object with 'schema' and 'rows' is wanted")
+        raise ValueError("an object with 'schema' and 'rows' is wanted")
     if content.get("schema") != SCHEMA_VERSION:
         raise SchemaMismatchError(
             content.get("schema"),
             SCHEMA_VERSION,
-            "the table has another schema; read it with the version that wrote it",
+            f"{str(path)!r}: the table has another schema; read it with the version that wrote it",
         )
     return pd.DataFrame(content["rows"])
 

@@ -138,9 +138,7 @@ def test_most_seconds_ends_a_workload(store: Store) -> None:
 def test_time_budget_ends_the_campaign(store: Store) -> None:
     ticks = iter(np.arange(0.0, 1e6, 0.1))
     backend = KnownLawBackend(NOISE)
-    found = measure(
-        backend, workloads(40), replace(SHORT, time_budget_s=2.0), store, clock=lambda: float(next(ticks))
-    )
+    found = measure(backend, workloads(40), replace(SHORT, time_budget_s=2.0), store, clock=lambda: float(next(ticks)))
     assert {"INVALID", "SEMI_VALID"} >= {item.verdict for item in found}
     assert "NOT-MEASURED" in {item.reasons[0].id for item in found}
     assert store.campaigns()[0].finished_unix_s is not None
