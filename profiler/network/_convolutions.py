@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from profiler.errors import NetworkError
-from profiler.network._operator import Operator, Shape
+from profiler.network._operator import Operator, Shape, attribute_names
 from profiler.network._tensor import TensorSpec
 
 Padding = Literal["same", "valid"]
@@ -58,6 +58,18 @@ class _Window:
             raise operator.shape_error(f"a {kernel[0]}x{kernel[1]} window does not fit into {spec.shape}")
         return height, width
 
+    @staticmethod
+    def signature(operator: Operator, padding: Padding, *, adds_nothing: bool) -> tuple[object, ...]:
+        """Return the attributes with "same" called "valid" where it adds nothing and the two are the same work."""
+        named = {name: getattr(operator, name) for name in attribute_names(type(operator))}
+        return tuple((named | {"padding": "valid" if adds_nothing else padding}).values())
+
+    @staticmethod
+    def adds_nothing(spec: TensorSpec, kernel: Pair, stride: Pair, dilation: Pair) -> bool:
+        """Whether SAME padding of an NHWC tensor adds no cell."""
+        axes = zip(spec.shape[1:3], kernel, stride, dilation, strict=True)
+        return all(same_padding(*axis) == (0, 0) for axis in axes)
+
 
 @dataclass(frozen=True)
 class Conv2d(Operator):
@@ -97,6 +109,11 @@ class Conv2d(Operator):
                 f"{channels} -> {self.out_channels} channels do not divide into {self.groups} groups"
             )
         return ((inputs[0].shape[0], height, width, self.out_channels),)
+
+    def signature(self, inputs: tuple[TensorSpec, ...]) -> tuple[object, ...]:
+        """Return the attributes, with one name for paddings that are the same work."""
+        adds_nothing = _Window.adds_nothing(inputs[0], self.kernel, self.stride, self.dilation)
+        return _Window.signature(self, self.padding, adds_nothing=adds_nothing)
 
     def weight_shapes(self, inputs: tuple[TensorSpec, ...]) -> dict[str, Shape]:
         """Return kernel (O, kh, kw, I / groups) and bias (O,)."""
@@ -139,6 +156,11 @@ class DepthwiseConv2d(Operator):
         """Return (N, H', W', C * multiplier)."""
         height, width = _Window.spatial(self, inputs[0], self.kernel, self.stride, self.dilation, self.padding)
         return ((inputs[0].shape[0], height, width, inputs[0].shape[3] * self.multiplier),)
+
+    def signature(self, inputs: tuple[TensorSpec, ...]) -> tuple[object, ...]:
+        """Return the attributes, with one name for paddings that are the same work."""
+        adds_nothing = _Window.adds_nothing(inputs[0], self.kernel, self.stride, self.dilation)
+        return _Window.signature(self, self.padding, adds_nothing=adds_nothing)
 
     def weight_shapes(self, inputs: tuple[TensorSpec, ...]) -> dict[str, Shape]:
         """Return kernel (1, kh, kw, C * multiplier) and bias (C * multiplier,)."""
@@ -187,6 +209,10 @@ class TransposeConv2d(Operator):
             for size, stride, kernel in zip((height, width), self.stride, self.kernel, strict=True)
         ]
         return ((batch, *sizes, self.out_channels),)
+
+    def signature(self, inputs: tuple[TensorSpec, ...]) -> tuple[object, ...]:
+        """Return the attributes, with one name for paddings that are the same work."""
+        return _Window.signature(self, self.padding, adds_nothing=self.kernel == self.stride)
 
     def weight_shapes(self, inputs: tuple[TensorSpec, ...]) -> dict[str, Shape]:
         """Return kernel (O, kh, kw, I) and bias (O,)."""
@@ -245,6 +271,11 @@ class _Pool2d(Operator):
         """Return (N, H', W', C)."""
         height, width = _Window.spatial(self, inputs[0], self.kernel, self.stride, (1, 1), self.padding)
         return ((inputs[0].shape[0], height, width, inputs[0].shape[3]),)
+
+    def signature(self, inputs: tuple[TensorSpec, ...]) -> tuple[object, ...]:
+        """Return the attributes, with one name for paddings that are the same work."""
+        adds_nothing = _Window.adds_nothing(inputs[0], self.kernel, self.stride, (1, 1))
+        return _Window.signature(self, self.padding, adds_nothing=adds_nothing)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,20 @@ import numpy as np
 import pytest
 
 from profiler.errors import CycleError, NetworkError, ShapeError
-from profiler.network import Add, Concat, Conv2d, Network, Opaque, PRelu, Relu, Split, TensorSpec
+from profiler.network import (
+    Add,
+    Concat,
+    Conv2d,
+    MaxPool2d,
+    Network,
+    Opaque,
+    Operator,
+    PRelu,
+    Relu,
+    Split,
+    TensorSpec,
+    TransposeConv2d,
+)
 
 IMAGE = TensorSpec("x", (1, 8, 8, 4))
 
@@ -162,3 +175,21 @@ def test_split_outputs_are_tensors_of_their_own() -> None:
     network = Network("split", [IMAGE], [Split("s", ("x",), 2), Add("a", ("s:0", "s:1"))], ["a"])
     assert network.tensors["s:1"].shape == (1, 8, 8, 2)
     assert network.producer("s:1") == network.operators[0]
+
+
+@pytest.mark.parametrize(
+    ("operator", "same_work"),
+    [
+        (Conv2d("y", ("x",), 4, (1, 1)), True),
+        (Conv2d("y", ("x",), 4, (3, 3)), False),
+        (MaxPool2d("y", ("x",), (2, 2), (2, 2), "same"), True),
+        (TransposeConv2d("y", ("x",), 4, (2, 2), (2, 2)), True),
+        (TransposeConv2d("y", ("x",), 4, (3, 3), (2, 2)), False),
+    ],
+)
+def test_padding_that_adds_nothing_does_not_change_the_key(operator: Operator, same_work: bool) -> None:
+    keys = {
+        Network("n", [TensorSpec("x", (1, 8, 8, 4))], [dataclasses.replace(operator, padding=padding)], ["y"]).key
+        for padding in ("same", "valid")
+    }
+    assert len(keys) == (1 if same_work else 2)
