@@ -27,6 +27,7 @@ from search.errors import SupernetError
 from search.images import ImageData
 from search.schedule import cosine
 from search.space import G, SearchSpace
+from search.threads import torch_threads
 from search.unfolded import (
     ChannelStatistics,
     FixedStatistics,
@@ -59,6 +60,7 @@ class SupernetParams:
         gradient_clip: Largest norm of a step's gradient.
         calibration_images: Training images on which batch norm statistics are recorded before a scoring.
         augmentation: Of the training images.
+        threads: Threads that torch computes with; results depend on it in the last bits.
     """
 
     epochs: int = 100
@@ -69,6 +71,7 @@ class SupernetParams:
     gradient_clip: float = 5.0
     calibration_images: int = 256
     augmentation: Augmentation = field(default_factory=Augmentation)
+    threads: int = 1
 
 
 class Supernet(AccuracySource[G], Generic[G]):
@@ -109,15 +112,9 @@ class Supernet(AccuracySource[G], Generic[G]):
     def learn(self, draw: DrawArchitectures[G], *, epochs: int, rng: np.random.Generator) -> float:
         """Train the shared weights; see `AccuracySource.learn`.  The returned loss is the cross entropy."""
         losses: list[float] = []
-        for _ in range(epochs):
-            rate = cosine(
-                self.params.learning_rate, self.params.least_learning_rate, self.epochs_done, self.params.epochs
-            )
-            for group in self._optimiser.param_groups:
-                group["lr"] = rate
-            for images, labels in batches(*self._train, self.params.batch_size, self.params.augmentation, rng):
-                losses.append(self.step(draw(rng), images, labels))
-            self.epochs_done += 1
+        with torch_threads(self.params.threads):
+            for _ in range(epochs):
+                losses += self._epoch(draw, rng)
         return float(np.mean(losses)) if losses else 0.0
 
     def step(self, genotypes: Sequence[G], images: Tensor, labels: Tensor) -> float:
@@ -160,7 +157,8 @@ class Supernet(AccuracySource[G], Generic[G]):
     def evaluate(self, genotypes: Sequence[G]) -> npt.NDArray[np.float64]:
         """Return validation accuracies under the shared weights; see `AccuracySource.evaluate`."""
         images, labels = self._validation
-        return np.array([float((self.logits(g, images).argmax(1) == labels).double().mean()) for g in genotypes])
+        with torch_threads(self.params.threads):
+            return np.array([float((self.logits(g, images).argmax(1) == labels).double().mean()) for g in genotypes])
 
     def logits(self, genotype: G, images: Tensor) -> Tensor:
         """Return an architecture's logits under the shared weights and its own recorded statistics.
@@ -223,6 +221,16 @@ class Supernet(AccuracySource[G], Generic[G]):
         for name, shape in expected.items():
             if state[name].shape != shape:
                 raise SupernetError(f"saved {name!r} has shape {state[name].shape}, not {shape}")
+
+    def _epoch(self, draw: DrawArchitectures[G], rng: np.random.Generator) -> list[float]:
+        """Make one pass over the training images and return the losses of its steps."""
+        params = self.params
+        for group in self._optimiser.param_groups:
+            group["lr"] = cosine(params.learning_rate, params.least_learning_rate, self.epochs_done, params.epochs)
+        passed = batches(*self._train, params.batch_size, params.augmentation, rng)
+        losses = [self.step(draw(rng), images, labels) for images, labels in passed]
+        self.epochs_done += 1
+        return losses
 
     def _unfold(self, genotype: G) -> UnfoldedNetwork:
         return UnfoldedNetwork(self.space.lower(genotype), self.space.input_parts(genotype))

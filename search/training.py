@@ -25,6 +25,7 @@ from search.errors import TrainingError
 from search.images import ImageData, Images, Labels
 from search.schedule import cosine
 from search.space import G, SearchSpace
+from search.threads import torch_threads
 from search.unfolded import (
     ChannelStatistics,
     RecordingStatistics,
@@ -35,6 +36,9 @@ from search.unfolded import (
 
 _SCORED_AT_ONCE = 256
 """Images a batch where there is no gradient: small enough for the caches, large enough for the overhead."""
+
+OnEpoch = Callable[[int, float], None]
+"""Takes the number of an epoch, from 0, and its mean loss."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class TrainingParams:
         label_smoothing: Probability taken from the true class and spread over all.
         gradient_clip: Largest norm of a step's gradient.
         augmentation: Of the training images.
+        threads: Threads that torch computes with; results depend on it in the last bits.
     """
 
     epochs: int = 60
@@ -60,6 +65,7 @@ class TrainingParams:
     label_smoothing: float = 0.1
     gradient_clip: float = 5.0
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(shift=0.125))
+    threads: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +96,12 @@ def train_network(
     seed: int = 0,
     initial: Mapping[str, Tensor] | None = None,
     checkpoint: Path | None = None,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> TrainedNetwork[G]:
     """Train one architecture.
 
-    The same arguments give the same weights, on the same machine with the same number of threads, whether
-    or not the training was interrupted in between.
+    The same arguments give the same weights on the same machine, whether or not the training was interrupted
+    in between.
 
     Args:
         space: The space of the genotype.
@@ -105,7 +111,7 @@ def train_network(
         seed: Of the initial weights, and of the order and augmentation of the images.
         initial: Weights to start from, as `Supernet.weights_of` gives them; random ones if None.
         checkpoint: File (safetensors) that is written after each epoch, and gone on from where it exists.
-        on_epoch: Called after each epoch with its number, from 0, and its mean loss.
+        on_epoch: Called after each epoch.
 
     Raises:
         TrainingError: The loss stopped being finite, or the checkpoint is of another training.
@@ -115,30 +121,18 @@ def train_network(
     weights = initial_weights(unfolded.weight_shapes, np.random.default_rng(seed))
     if initial is not None:
         _start_from(weights, initial)
-    optimiser = _optimiser(weights, params)
-    losses: list[float] = []
     identity = f"{space.identity} | {genotype.key} | {data.name} | {params} | seed={seed} initial={initial is not None}"
     saved = None if checkpoint is None else TrainingCheckpoint(checkpoint, identity)
-    if saved is not None:
-        losses = saved.load(weights, optimiser)
-    for epoch in range(len(losses), params.epochs):
-        for group in optimiser.param_groups:
-            group["lr"] = cosine(params.learning_rate, 0.0, epoch, params.epochs)
-        losses.append(_train_epoch(unfolded, weights, optimiser, data, params, np.random.default_rng([seed, epoch])))
-        if not math.isfinite(losses[-1]):
-            raise TrainingError("the loss is not finite; lower the learning rate", epoch=epoch)
-        if saved is not None:
-            saved.save(weights, optimiser, losses)
-        if on_epoch is not None:
-            on_epoch(epoch, losses[-1])
-    network = unfolded.fold(weights, recorded_statistics(unfolded, weights, to_torch(data.train_x)))
-    return TrainedNetwork(
-        genotype=genotype,
-        network=network,
-        accuracy=network_accuracy(network, data.test_x, data.test_y),
-        validation_accuracy=network_accuracy(network, data.val_x, data.val_y),
-        losses=tuple(losses),
-    )
+    with torch_threads(params.threads):
+        losses = _train(unfolded, weights, data, params, seed, saved, on_epoch)
+        network = unfolded.fold(weights, recorded_statistics(unfolded, weights, to_torch(data.train_x)))
+        return TrainedNetwork(
+            genotype=genotype,
+            network=network,
+            accuracy=network_accuracy(network, data.test_x, data.test_y),
+            validation_accuracy=network_accuracy(network, data.val_x, data.val_y),
+            losses=tuple(losses),
+        )
 
 
 def network_accuracy(network: Network, images: Images, labels: Labels) -> float:
@@ -174,6 +168,31 @@ def recorded_statistics(
         for part in torch.tensor_split(images, math.ceil(len(images) / _SCORED_AT_ONCE)):
             unfolded.run(weights, part, recording)
     return recording.statistics()
+
+
+def _train(
+    unfolded: UnfoldedNetwork,
+    weights: Mapping[str, Tensor],
+    data: ImageData,
+    params: TrainingParams,
+    seed: int,
+    saved: TrainingCheckpoint | None,
+    on_epoch: OnEpoch | None,
+) -> list[float]:
+    """Train weights in place, from the checkpoint on if there is one, and return the mean loss of each epoch."""
+    optimiser = _optimiser(weights, params)
+    losses = [] if saved is None else saved.load(weights, optimiser)
+    for epoch in range(len(losses), params.epochs):
+        for group in optimiser.param_groups:
+            group["lr"] = cosine(params.learning_rate, 0.0, epoch, params.epochs)
+        losses.append(_train_epoch(unfolded, weights, optimiser, data, params, np.random.default_rng([seed, epoch])))
+        if not math.isfinite(losses[-1]):
+            raise TrainingError("the loss is not finite; lower the learning rate", epoch=epoch)
+        if saved is not None:
+            saved.save(weights, optimiser, losses)
+        if on_epoch is not None:
+            on_epoch(epoch, losses[-1])
+    return losses
 
 
 def _train_epoch(

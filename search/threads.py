@@ -1,0 +1,27 @@
+"""How many threads torch computes with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch compute with some number of threads, and with as many as before afterwards.
+
+    Sums are split among threads, so results are the same to the last bit only for the same number.  Networks as
+    small as those of a cell space gain nothing from a second thread, and on a busy machine threads that wait for
+    each other slow them down tenfold.
+
+    Args:
+        count: Threads, >= 1.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
