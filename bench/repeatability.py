@@ -32,6 +32,7 @@ from profiler.store import Store
 from profiler.workload import Workload
 
 NAIVE = Protocol(name="naive", rounds=1, max_rounds=1, runs_per_block=200, references=False)
+LOCK_WAIT_S = 60.0
 TARGET_MEDIAN = 0.03
 TARGET_SHARE = 0.95
 
@@ -89,7 +90,7 @@ def run(device: Device, place: Path, count: int, seed: int) -> dict[str, Any]:
             for name, protocol in protocols.items():
                 began = time.perf_counter()
                 seeded = replace(protocol, seed=1000 * seed + number)
-                with open_backend(device) as backend:
+                with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
                     found = measure(backend, workloads, seeded, store, progress=_say(name, number))
                 passes[name].seconds += time.perf_counter() - began
                 passes[name].latencies_ms.append(np.array([item.median_ms for item in found]))
