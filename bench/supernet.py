@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +65,7 @@ def measure(rounds: int, batch: int) -> tuple[npt.NDArray[np.float64], npt.NDArr
     data = load_images("digits")
     space = CarsSpace(CarsParams(data.image_shape, data.classes))
     supernet = Supernet(space, data)
-    mixed = MixedSupernet(space.params).to(memory_format=torch.channels_last)
+    mixed = MixedSupernet(space.params).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images, labels = to_torch(data.train_x[:batch]), labels_to_torch(data.train_y[:batch])
     rng = np.random.default_rng(0)
     times: list[list[float]] = [[], []]
@@ -82,9 +83,7 @@ def measure(rounds: int, batch: int) -> tuple[npt.NDArray[np.float64], npt.NDArr
     return np.array(times[0]), np.array(times[1])
 
 
-def summary(
-    active_s: npt.NDArray[np.float64], mixed_s: npt.NDArray[np.float64], batch: int
-) -> dict[str, float | int | list[float]]:
+def summary(active_s: npt.NDArray[np.float64], mixed_s: npt.NDArray[np.float64], batch: int) -> dict[str, Any]:
     """Return medians, their ratio, and its bootstrap interval."""
     rng = np.random.default_rng(0)
     chosen = rng.integers(len(active_s), size=(2000, len(active_s)))
@@ -182,7 +181,7 @@ class _MixedCell(nn.Module):
         for node, chosen in enumerate(cell.nodes):
             mask = {(edge.source, edge.operation): 1.0 for edge in chosen}
             terms = [
-                mask.get((source, name), 0.0) * operation(states[source])  # type: ignore[call-overload]
+                mask.get((source, name), 0.0) * operation(states[source])
                 for source in range(node + 2)
                 for name, operation in self.edges[f"{node},{source}"].items()  # type: ignore[operator]
             ]

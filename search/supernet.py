@@ -59,7 +59,7 @@ class SupernetParams:
         weight_decay: On all weights that a step uses.
         gradient_clip: Largest norm of a step's gradient.
         calibration_images: Training images on which batch norm statistics are recorded before a scoring.
-        augmentation: Of the training images.
+        augmentation: Of the training images; none by default, since shared weights are far from learning them by heart.
         threads: Threads that torch computes with; results depend on it in the last bits.
     """
 

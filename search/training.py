@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic
 
@@ -53,7 +53,7 @@ class TrainingParams:
         weight_decay: On kernels; batch norms and biases have none.
         label_smoothing: Probability taken from the true class and spread over all.
         gradient_clip: Largest norm of a step's gradient.
-        augmentation: Of the training images.
+        augmentation: Of the training images; they are mirrored only if the data set says that they may be.
         threads: Threads that torch computes with; results depend on it in the last bits.
     """
 
@@ -64,7 +64,7 @@ class TrainingParams:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     gradient_clip: float = 5.0
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation(shift=0.125))
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(shift=0.125, mirror=True))
     threads: int = 1
 
 
@@ -205,7 +205,8 @@ def _train_epoch(
 ) -> float:
     losses: list[float] = []
     images, labels = to_torch(data.train_x), labels_to_torch(data.train_y)
-    for some, classes in batches(images, labels, params.batch_size, params.augmentation, rng):
+    augmentation = replace(params.augmentation, mirror=params.augmentation.mirror and data.mirrored)
+    for some, classes in batches(images, labels, params.batch_size, augmentation, rng):
         optimiser.zero_grad(set_to_none=True)
         logits = unfolded.run(weights, some, batch_statistics)
         loss = functional.cross_entropy(logits, classes, label_smoothing=params.label_smoothing)

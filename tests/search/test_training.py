@@ -108,3 +108,11 @@ def test_a_diverged_training_is_an_error() -> None:
     broken: ImageData = replace(DATA, train_x=np.full_like(DATA.train_x, np.nan))
     with pytest.raises(TrainingError, match="epoch 0: the loss is not finite"):
         train_network(SPACE, GENOTYPE, broken, PARAMS)
+
+
+def test_images_are_mirrored_only_where_the_data_allow_it() -> None:
+    once = replace(PARAMS, epochs=1)
+    plain = replace(once, augmentation=replace(once.augmentation, mirror=False))
+    as_given = train_network(SPACE, GENOTYPE, DATA, once)
+    assert same_weights(as_given, train_network(SPACE, GENOTYPE, DATA, plain))
+    assert not same_weights(as_given, train_network(SPACE, GENOTYPE, replace(DATA, mirrored=True), once))
