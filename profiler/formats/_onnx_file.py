@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from profiler.errors import DynamicShapeError, ModelFileError
-from profiler.formats._source_graph import Shape, checked_input_shapes
+from profiler.formats._source_graph import Shape, check_size, checked_input_shapes
 
 _FOLDABLE = frozenset({
     "Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "DequantizeLinear", "Div", "Expand", "Floor", "Gather",
@@ -60,6 +60,7 @@ class OnnxFile:
         graph = self._model.graph
         if self._model.ir_version < 1 or not graph.node or not self._model.opset_import:
             raise ModelFileError("not a valid .onnx model: it holds no graph")
+        check_size(len(graph.node))
         self._folder = folder
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._folded: dict[str, NDArray[Any]] = {}

@@ -20,6 +20,9 @@ from profiler.network import Operator, Relu, Relu6, TensorSpec, same_padding
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 Array = NDArray[np.float32]
+MAX_NODES = 200_000
+"""Most operators of a model that is read; real ones have thousands, and a hostile one should end soon."""
+
 Padding = Literal["same", "valid"] | tuple[Pair, Pair]
 """TensorFlow's "same" or "valid", or cells ((top, bottom), (left, right))."""
 
@@ -344,6 +347,16 @@ def normalised_axis(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise ModelFileError(f"not a valid model: axis {axis} of a tensor of rank {rank}")
     return axis % rank
+
+
+def check_size(nodes: int) -> None:
+    """Check the number of a model's operators.
+
+    Raises:
+        ModelFileError: It is beyond MAX_NODES.
+    """
+    if nodes > MAX_NODES:
+        raise ModelFileError(f"has {nodes} operators; models of more than {MAX_NODES} are not read")
 
 
 def checked_input_shapes(

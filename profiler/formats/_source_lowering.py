@@ -50,6 +50,13 @@ class Lowering:
     def __init__(self, graph: SourceGraph) -> None:
         self.graph = graph
         self.spatial_layout = CHANNELS_LAST_OF_FIRST if graph.channels_first else (0, 1, 2, 3)
+        self._graph_outputs = set(graph.outputs)
+        self._moved_last = {
+            tensor
+            for node in graph.nodes
+            if isinstance(node.layer, Transpose) and node.layer.permutation == (0, 2, 3, 1)
+            for tensor in node.outputs
+        }
         self.flattened: dict[str, Shape] = {}
         self._inputs: list[TensorSpec] = []
         self._operators: list[Operator] = []
@@ -98,7 +105,7 @@ class Lowering:
 
     def is_output(self, tensor: str) -> bool:
         """Whether a tensor of the source is an output of the graph."""
-        return tensor in self.graph.outputs
+        return tensor in self._graph_outputs
 
     # Writing operators
 
@@ -228,7 +235,11 @@ class Lowering:
             self.bind(spec.name, spec.name, layout)
 
     def lower(self, node: Node, rule: Callable[[Lowering, Node], None] | None) -> None:
-        """Append what a node becomes: by its rule, or opaque where the rule finds that a Network cannot say it."""
+        """Append what a node becomes: by its rule, or opaque where the rule finds that a Network cannot say it.
+
+        Raises:
+            ModelFileError: The result has another shape than the source states.
+        """
         before = len(self._operators)
         try:
             if rule is None:
@@ -237,6 +248,13 @@ class Lowering:
         except NotExpressible:
             del self._operators[before:]
             self.opaque(node)
+        for tensor in node.outputs:
+            self._check_shape(node, tensor)
+
+    def _check_shape(self, node: Node, tensor: str) -> None:
+        stated, found = self.graph.shapes.get(tensor), self.shape(self.value(tensor))
+        if stated and min(stated) > 0 and stated != found:
+            raise ModelFileError(f"{node.op_type} {tensor!r} is stated to have shape {stated}, but it gives {found}")
 
     def finish(self) -> Network:
         """Return the Network."""
@@ -279,15 +297,9 @@ class Lowering:
         rank = len(value.layout)
         if rank != 4 or not self.graph.channels_first:
             return self.moved(value, _natural(rank))
-        if self.graph.channels_last_ends or (value.layout == _natural(4) and self._leaves_channels_last(tensor)):
+        if self.graph.channels_last_ends or (value.layout == _natural(4) and tensor in self._moved_last):
             return self.moved(value, _natural(4))
         return self.moved(value, CHANNELS_LAST_OF_FIRST)
-
-    def _leaves_channels_last(self, tensor: str) -> bool:
-        return any(
-            tensor in node.outputs and isinstance(node.layer, Transpose) and node.layer.permutation == (0, 2, 3, 1)
-            for node in self.graph.nodes
-        )
 
 
 def lower(graph: SourceGraph) -> Network:

@@ -16,10 +16,12 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from profiler.errors import ModelFileError
+from profiler.formats._source_graph import check_size
 
 FILE_IDENTIFIER = b"TFL3"
 """Stands at byte 4 of every .tflite file."""
 
+_TENSORS_OF_AN_OPERATOR = 8  # at most, as an average over a model: its outputs, kernel, bias and parameters
 _TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
 _OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 _NUMPY_TYPES = {
@@ -148,6 +150,8 @@ class _Parser:
         if not 1 <= self._model.SubgraphsLength() <= self._entries_left:
             raise ValueError("no graph")
         graph = self._model.Subgraphs(0)
+        check_size(graph.OperatorsLength())
+        check_size(graph.TensorsLength() // _TENSORS_OF_AN_OPERATOR)
         codes = [self._code(self._model.OperatorCodes(i)) for i in self._range(self._model.OperatorCodesLength())]
         tensors: list[TfliteTensor] = []
         names: dict[str, int] = {}
