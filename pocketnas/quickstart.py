@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+from pydantic import FiniteFloat, JsonValue
 
+from pocketnas._json_file import JsonFile
 from pocketnas._observer import Observer
-from pocketnas.front import SpaceSettings
+from pocketnas.front import PREDICTOR_NAME, SpaceSettings
 from pocketnas.profiling import measure_workloads, space_workloads
 from pocketnas.result import SearchResult
 from pocketnas.searching import Budget, SearchParams, search, typical_budget
@@ -17,6 +20,7 @@ from pocketnas.verify import LOCK_WAIT_S, STORE_NAME, VerifyParams, verify
 from predictor import NetworkPredictor
 from profiler.backends import open_backend
 from profiler.devices import Device
+from profiler.errors import ConfigError
 from profiler.measure import Protocol
 from profiler.store import Store
 from profiler.table import table_of
@@ -30,6 +34,7 @@ class Plan:
     """How much of everything.
 
     Attributes:
+        name: Of the plan.
         space: The search space.
         kernels: Most kernels to measure.
         networks: Whole networks to measure.
@@ -38,6 +43,7 @@ class Plan:
         verify: Settings of what follows it.
     """
 
+    name: str
     space: SpaceSettings
     kernels: int
     networks: int
@@ -47,16 +53,18 @@ class Plan:
 
 
 FAST = Plan(
-    space=SpaceSettings(cells=3, channels=6, nodes=3),
+    name="fast",
+    space=SpaceSettings(cells=3, channels=16, nodes=3),
     kernels=120,
     networks=16,
     protocol=Protocol(rounds=6, max_rounds=8),
     search=SearchParams(
-        EvolutionParams(population=16, generations=6, warmup_epochs=10, generation_epochs=2), candidates=10
+        EvolutionParams(population=16, generations=5, warmup_epochs=8, generation_epochs=2), candidates=10
     ),
     verify=VerifyParams(finalists=3, epochs=30),
 )
 FULL = Plan(
+    name="full",
     space=SpaceSettings(cells=5, channels=8, nodes=4),
     kernels=300,
     networks=32,
@@ -68,6 +76,27 @@ FULL = Plan(
 )
 
 
+class QuickstartCall(JsonFile):
+    """All of quickstart.json: what a folder was asked for, so that another call does not mix with it.
+
+    Attributes:
+        device: The device's settings.
+        data: Name or path of the images.
+        plan: Name of the plan.
+        budget_ms: The budget that was given; None for the default.
+        seed: Fixes every random choice.
+    """
+
+    file_name: ClassVar[str] = "quickstart.json"
+    made_by: ClassVar[str] = "pocketnas quickstart"
+
+    device: dict[str, JsonValue]
+    data: str
+    plan: str
+    budget_ms: FiniteFloat | None
+    seed: int
+
+
 def quickstart(
     device: Device,
     data_name: str,
@@ -75,15 +104,16 @@ def quickstart(
     observer: Observer,
     plan: Plan,
     *,
-    budget_ms: float | None,
-    seed: int,
+    budget_ms: float | None = None,
+    seed: int = 0,
 ) -> SearchResult:
     """Take the whole road on one device.
 
     Args:
         device: What to measure on.
         data_name: Images, as load_images takes them.
-        folder: Where everything goes; made when missing. What is there of the same call is used again.
+        folder: Where everything goes; made when missing. An unfinished call of the same settings in it is
+            gone on with.
         observer: Who is told how it goes.
         plan: How much of everything.
         budget_ms: The budget; None for one that 40 % of random networks are predicted to keep to.
@@ -93,9 +123,12 @@ def quickstart(
         The result, as it stands in result.json.
 
     Raises:
+        ConfigError: The folder is of a call with other settings.
         PocketnasError: A step failed; its type says which way.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    settings = device.model_dump(mode="json")
+    _claim(folder, QuickstartCall(device=settings, data=data_name, plan=plan.name, budget_ms=budget_ms, seed=seed))
     images = load_images(data_name, seed=seed)
     space = plan.space.space_for(images)
     predictor, durations_s = _learn(device, space, folder, observer, plan, seed)
@@ -116,10 +149,24 @@ def quickstart(
     return verify(folder, device, observer, plan.verify)
 
 
+def _claim(folder: Path, call: QuickstartCall) -> None:
+    path = folder / call.file_name
+    if not path.exists():
+        call.save(folder)
+    elif QuickstartCall.load(folder) != call:
+        raise ConfigError("a quickstart with other settings was made here; choose another --out", path=folder)
+
+
 def _learn(
     device: Device, space: CarsSpace, folder: Path, observer: Observer, plan: Plan, seed: int
 ) -> tuple[NetworkPredictor, dict[str, float]]:
-    """Measure kernels and networks of the space and fit a predictor; also return how long both took."""
+    """Measure kernels and networks of the space and fit a predictor; also return how long both took.
+
+    The predictor of an earlier call is kept: it is what the search in the folder went by.
+    """
+    fitted = folder / PREDICTOR_NAME
+    if fitted.exists():
+        return NetworkPredictor.load(fitted), {}
     started_s = time.monotonic()
     with open_backend(device, wait_s=LOCK_WAIT_S) as backend, Store(folder / STORE_NAME) as store:
         workloads = space_workloads(
@@ -137,4 +184,5 @@ def _learn(
     # The rows of this campaign alone: later ones are of networks that the prediction is judged by.
     with observer.progress("fitting the predictor"):
         predictor = NetworkPredictor().fit(table_of(measured))
+    predictor.save(fitted)
     return predictor, {"profile": measured_s - started_s, "fit": time.monotonic() - measured_s}

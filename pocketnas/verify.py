@@ -202,6 +202,7 @@ def _train(
 ) -> list[_Trained]:
     """Train each candidate by itself, from random weights, and export it."""
     trained = []
+    (folder / CHECKPOINTS_FOLDER).mkdir(exist_ok=True)
     with (
         Exporter(folder / FINALISTS_FOLDER, data.test_x) as exporter,
         observer.progress(f"training {len(candidates)} finalists") as advance,

@@ -76,9 +76,10 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         fail("interrupted")
         return INTERRUPTED
+    except SystemExit:
+        # typer ends so when standard output breaks, and in no other case.
+        return _reader_left()
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            return _reader_left()
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return _STORAGE_FAILED if error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT) else _BAD_INPUT
     if ended == INTERRUPTED:

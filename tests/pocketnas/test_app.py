@@ -1,0 +1,159 @@
+"""The program starts fast, explains each command, and ends with the exit code that the way of ending has."""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+
+from pocketnas.cli import run
+from pocketnas.cli._app import app
+from profiler.errors import ConfigError, DeviceBusyError, DeviceError, PocketnasError
+from search.errors import InfeasibleError
+from tests._source import ROOT
+
+COMMANDS = ["quickstart", "devices", "profile", "table", "fit", "predict", "search", "verify", "report"]
+ROAD_OPTIONS = {"devices": ["--config"], "verify": ["--device", "--finalists"], "search": ["--budget-ms", "--resume"]}
+
+
+def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    shown = capsys.readouterr().out
+    assert re.findall(r"^  (\w+)  ", shown.split("Commands:")[1], re.MULTILINE) == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_with_an_example_and_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"Example: pocketnas {command}" in shown
+    assert "--json" in shown
+    assert all(option in shown for option in ROAD_OPTIONS.get(command, []))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_option_is_explained(command: str) -> None:
+    found = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
+    assert [option.name for option in found.params if not option.help] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_is_in_the_readme(command: str) -> None:
+    assert f"pocketnas {command}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sing"],
+        ["devices", "--loud"],
+        ["quickstart", "--seed", "x"],
+        ["predict"],
+        ["table"],
+        ["search", "--cells", "1"],
+        ["verify", "out", "--finalists", "0"],
+    ],
+)
+def test_wrong_usage_is_one_line_and_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (ConfigError("no such key", key="devices"), 2, "error: devices: no such key\n"),
+        (InfeasibleError("latency", closest="a", gap=1.0, tries=3), 4, "closest misses it by 1 ms"),
+        (DeviceBusyError("phone", "process 7"), 73, "in use by process 7"),
+        (DeviceError("phone", "gone"), 75, "gone"),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.db"), 2, "a.db: No such file"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.db"), 75, "No space left"),
+        (PocketnasError("line one\nline two \x1b[31m"), 2, r"error: line one\nline two \x1b[31m" + "\n"),
+    ],
+)
+def test_each_way_of_failing_has_its_code(
+    raised: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_config: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("pocketnas.cli.devices.configured_devices", fail)
+    assert run(["devices"]) == code
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+
+
+def test_help_is_there_at_once() -> None:
+    started_s = time.monotonic()
+    subprocess.run([sys.executable, "-m", "pocketnas", "--help"], check=True, capture_output=True)
+    # 0.2 s on an idle machine; the tests' machine is not idle.
+    assert time.monotonic() - started_s < 3.0
+
+
+def test_an_interrupted_profile_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pocketnas", "profile", "--network", "net.json", "--store", "a.db"]
+    command += ["--rounds", "24", "--max-rounds", "24"]
+    (tmp_path / "net.json").write_text(_small_network())
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    _wait_for_rows(tmp_path / "a.db", process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == "" and err.splitlines()[-1] == "error: interrupted"
+    before = _rows(tmp_path / "a.db")
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "1 workloads measured on host" in again.stdout
+    assert 0 < before < _rows(tmp_path / "a.db") == 24
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pocketnas", "devices", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    assert process.wait(timeout=60) == 0
+    process.stderr.close()
+
+
+def _small_network() -> str:
+    from profiler.network import Conv2d, Network, TensorSpec
+
+    return Network("small", [TensorSpec("x", (1, 32, 32, 16))], [Conv2d("conv", ("x",), 32)], ["conv"]).to_json()
+
+
+def _rows(store: Path) -> int:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(store)) as connection:
+        return int(connection.execute("select count(*) from block").fetchone()[0])
+
+
+def _wait_for_rows(store: Path, process: subprocess.Popen[str]) -> None:
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s and process.poll() is None:
+        if store.exists() and store.stat().st_size and _ready(store):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no row was stored: {process.communicate()}")
+
+
+def _ready(store: Path) -> bool:
+    import sqlite3
+
+    try:
+        return _rows(store) > 0
+    except sqlite3.OperationalError:
+        return False
