@@ -7,8 +7,8 @@ latencies; medians and verdicts are computed when a table is asked for.  Many ma
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from profiler.backends.base import Check, DeviceFacts
 from profiler.errors import SchemaMismatchError, TableError
@@ -82,10 +82,12 @@ class Store:
 
     Raises:
         SchemaMismatchError: The database was written by a newer version.
-        TableError: The file is no database, or cannot be opened.
+        TableError: The file is no database, or cannot be opened; later, from any method: it cannot be
+            read or written any more, as on a full disk.
     """
 
     def __init__(self, place: Path | str) -> None:
+        self._place = str(place)
         self._engine = _engine(place)
         try:
             _prepare(self._engine)
@@ -114,7 +116,7 @@ class Store:
         Returns:
             The campaign as stored: the given one, or the earlier one of the same id.
         """
-        with self._writing() as connection:
+        with self._transaction(writes=True) as connection:
             found = _campaigns(connection, _CAMPAIGN.c.id == campaign.id)
             if found:
                 return found[0]
@@ -134,27 +136,24 @@ class Store:
         Raises:
             TableError: This block is there already: somebody else is writing the same campaign.
         """
-        try:
-            with self._writing() as connection:
+        with self._transaction(writes=True) as connection:
+            try:
                 connection.execute(sql.insert(_BLOCK), _block_row(campaign_id, block))
-        except sql.exc.IntegrityError as error:
-            raise TableError(
-                f"block {block.workload_key} of round {block.round} is in the store already; "
-                "is another process measuring the same campaign?"
-            ) from error
+            except IntegrityError as error:
+                raise TableError(
+                    f"block {block.workload_key} of round {block.round} is in the store already; "
+                    "is another process measuring the same campaign?"
+                ) from error
 
     def finish(self, campaign_id: str, at_unix_s: float) -> None:
         """Note that a campaign has ended; it will not be resumed."""
         change = sql.update(_CAMPAIGN).where(_CAMPAIGN.c.id == campaign_id).values(finished_unix_s=at_unix_s)
-        with self._writing() as connection:
+        with self._transaction(writes=True) as connection:
             connection.execute(change)
-
-    def _writing(self) -> AbstractContextManager[Connection]:
-        return self._engine.execution_options(writes=True).begin()
 
     def campaigns(self) -> tuple[CampaignRecord, ...]:
         """Return all campaigns, oldest first."""
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return _campaigns(connection, sql.true())
 
     def workloads(self, campaign_id: str) -> tuple[WorkloadRecord, ...]:
@@ -165,7 +164,7 @@ class Store:
             .where(_MEMBER.c.campaign_id == campaign_id)
             .order_by(_WORKLOAD.c.key)
         )
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return tuple(WorkloadRecord(**row) for row in connection.execute(query).mappings())
 
     def blocks(self, campaign_id: str) -> tuple[Block, ...]:
@@ -173,8 +172,17 @@ class Store:
         query = (
             sql.select(_BLOCK).where(_BLOCK.c.campaign_id == campaign_id).order_by(_BLOCK.c.round, _BLOCK.c.position)
         )
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return tuple(_block(row) for row in connection.execute(query).mappings())
+
+    @contextmanager
+    def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
+        """Commit what is done inside, all or nothing, and turn the library's errors into ours."""
+        try:
+            with self._engine.execution_options(writes=writes).begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise TableError(f"store {self._place!r}: {error.orig}") from error
 
 
 def _engine(place: Path | str) -> Engine:

@@ -138,3 +138,13 @@ def test_the_store_is_in_wal_mode(tmp_path: Path) -> None:
     connection = sqlite3.connect(place)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
+
+
+def test_a_store_that_breaks_while_open_is_one_of_our_errors(tmp_path: Path) -> None:
+    place = tmp_path / "store.db"
+    with Store(place) as store:
+        with sqlite3.connect(place) as connection:
+            connection.execute("DROP TABLE block")
+        connection.close()
+        with pytest.raises(TableError, match=r"store\.db"):
+            store.blocks(CAMPAIGN.id)

@@ -188,7 +188,7 @@ def test_unknown_and_repeated_columns_are_named(example: LatencyTable) -> None:
     ],
 )
 def test_bad_cells_are_named_by_row_and_column(
-    example: LatencyTable, tmp_path: Path, column: str, value: object
+    example: LatencyTable, tmp_path: Path, column: str, value: float | str
 ) -> None:
     frame = example.frame.astype(object)
     frame.loc[1, column] = value
