@@ -40,7 +40,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     hidden = {} if config.option.markexpr else dict(_ON_REQUEST)
     if not config.getoption(TFLITE_RUNTIME_OPTION):
         hidden[_NEEDS_INTERPRETER] = f"{TFLITE_RUNTIME_OPTION} PATH"
-    kept, dropped = [], []
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
     for item in items:
         reasons = [name for name in hidden if item.get_closest_marker(name)]
         (dropped if reasons else kept).append(item)

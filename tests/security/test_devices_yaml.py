@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def _write_large(path: Path) -> None:
             file.write(b"a: b\n" * (2**20 // 5))
 
 
-HARMFUL = {
+HARMFUL: dict[str, Callable[[Path], object]] = {
     "bomb": lambda path: path.write_text(BOMB, encoding="utf-8"),
     "100 MB": _write_large,
     "deep": lambda path: path.write_text("devices: " + "[" * 100_000, encoding="utf-8"),

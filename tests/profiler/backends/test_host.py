@@ -67,11 +67,6 @@ def test_a_runtime_that_is_not_there_is_refused_with_what_is(settings: dict[str,
         pass  # and the device is free again after the first
 
 
-def test_tflite_runtime_beside_numpy_2_says_what_it_needs() -> None:
-    with pytest.raises(RuntimeNotSupportedError, match=r"numpy < 2 .*`python:`"), opened("t", runtime="tflite-runtime"):
-        pass
-
-
 def test_a_worker_that_dies_while_idle_costs_no_block() -> None:
     with opened("idle") as backend:
         first = backend.worker_pid

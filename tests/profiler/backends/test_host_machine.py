@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -80,7 +81,7 @@ def test_other_load_on_the_used_processors(
     machine: HostMachine, put: Put, monkeypatch: pytest.MonkeyPatch, after: str, share: str | None
 ) -> None:
     put("proc/stat", stat(100, 100))
-    monkeypatch.setattr(host_machine.time, "sleep", lambda _: put("proc/stat", after))
+    monkeypatch.setattr(time, "sleep", lambda _: put("proc/stat", after))
     found = machine.checks([0])
     assert [check.id for check in found] == (["LOAD"] if share else [])
     assert all(share in check.detail for check in found if share)
@@ -90,7 +91,7 @@ def test_load_of_other_processors_does_not_matter(
     machine: HostMachine, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put("proc/stat", stat(100, 100))
-    monkeypatch.setattr(host_machine.time, "sleep", lambda _: put("proc/stat", stat(200, 100)))
+    monkeypatch.setattr(time, "sleep", lambda _: put("proc/stat", stat(200, 100)))
     assert machine.checks([1]) == ()
 
 
