@@ -80,7 +80,7 @@ def test_configurations_stand_side_by_side(store: Store) -> None:
 
 def test_sources_are_never_mixed_unasked(store: Store) -> None:
     for source in ("measured", "emulated"):
-        measure(KnownLawBackend(LAW, source=source), workloads(2), SHORT, store)  # type: ignore[arg-type]
+        measure(KnownLawBackend(LAW, source=source), workloads(2), SHORT, store)
     with pytest.raises(TableError, match="emulated, measured"):
         table(store)
     measured, emulated = table(store, source="measured"), table(store, source="emulated")
