@@ -1,12 +1,13 @@
 """Kernels -> network: the sum of the parts, corrected by what whole networks showed.
 
-A kernel measured alone includes one call of the runtime; inside a network the call is paid once. Caches
-and memory make parts slower or faster together than apart. So
+A kernel measured alone pays for one call of the runtime, and for bringing its activations in and out:
+layouts are converted, caches are cold. Inside a network the call is paid once and most tensors stay where
+they are. So
 
-    network = scale * (sum over kernels of max(kernel - call, least share of kernel)) + constant
+    network = scale * (sum over kernels of max(kernel - call - handover * MB, least share of kernel)) + constant
 
-with scale, call and constant fitted on measured networks. When these are few they pull less than a prior
-does: scale 1, and the call that kernels with hardly any work show, paid once.
+with scale, call, handover and constant >= 0 fitted on measured networks. When these are few they pull less
+than a prior does: scale 1, no handover, and the call that kernels with hardly any work show, paid once.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from predictor._features import FloatArray
 _LEAST_SHARE = 0.05
 """Of a kernel's own latency that always remains: no kernel is free."""
 
+_LEAST_SCALE = 0.05
 _PRIOR_NETWORKS = 0.3
 """How many networks the prior counts as."""
 
 _HUBER = 0.05
 """Relative error from which a network's pull on the fit stops growing."""
 
-_ROBUST_ROUNDS = 8
 _CORRELATION = 0.3
 """Between errors of different kernels of one network: they share the base, the day and the neighbours."""
 
-_SPREAD_FITTED, _SPREAD_UNFITTED = 0.015, 0.2
+_SPREAD_FITTED, _SPREAD_UNFITTED = 0.015, 0.4
 """Standard deviation, in log latency, that kernels do not explain: with networks measured, and without."""
 
 _SPREAD_PER_OCTAVE = 0.05
@@ -50,11 +51,13 @@ class Parts:
     Attributes:
         latency_ms: Latency of each run alone. Shape: (n,).
         spread: Half-width of its 90 % interval in log latency. Shape: (n,).
+        megabytes: Activations that it reads and writes, in MB. Shape: (n,).
         counts: How often it occurs. Shape: (n,).
     """
 
     latency_ms: FloatArray
     spread: FloatArray
+    megabytes: FloatArray
     counts: FloatArray
 
     @property
@@ -70,6 +73,7 @@ class Composition:
     Attributes:
         scale: Factor on the kernels' own work, > 0.
         call_ms: Part of each kernel's latency alone that a network does not pay again, >= 0.
+        handover_ms: The same for each MB of activations, >= 0.
         constant_ms: What a network costs beyond its kernels, >= 0.
         networks: How many networks it was fitted on.
         smallest_ms: Least sum of kernels among them; 0 without networks.
@@ -79,24 +83,31 @@ class Composition:
 
     scale: float
     call_ms: float
+    handover_ms: float
     constant_ms: float
     networks: int
     smallest_ms: float
     largest_ms: float
     factor: float
 
-    def contributions(self, latency_ms: FloatArray) -> FloatArray:
-        """Return what kernels add inside a network, in ms, from their latencies alone. Shape: (n,)."""
-        return np.asarray(self.scale * np.maximum(latency_ms - self.call_ms, _LEAST_SHARE * latency_ms))
+    def contributions(self, latency_ms: FloatArray, megabytes: FloatArray) -> FloatArray:
+        """Return what kernels add inside a network, in ms, from latency alone and activations. Shape: (n,)."""
+        saved = self.call_ms + self.handover_ms * megabytes
+        return np.asarray(self.scale * np.maximum(latency_ms - saved, _LEAST_SHARE * latency_ms))
 
     def latency(self, parts: Parts) -> float:
         """Return the latency of a network in ms."""
-        return float(self.contributions(parts.latency_ms) @ parts.counts) + self.constant_ms
+        return float(self.contributions(parts.latency_ms, parts.megabytes) @ parts.counts) + self.constant_ms
 
     def deviation(self, parts: Parts) -> float:
         """Return the standard deviation of the logarithm of a network's latency, before calibration."""
         # A kernel's error is one of its work; the call is known far better than the rest.
-        errors = self.contributions(parts.latency_ms) * parts.counts * np.expm1(parts.spread) / _INTERVAL_DEVIATIONS
+        errors = (
+            self.contributions(parts.latency_ms, parts.megabytes)
+            * parts.counts
+            * np.expm1(parts.spread)
+            / _INTERVAL_DEVIATIONS
+        )
         variance = (1 - _CORRELATION) * float(np.sum(errors**2)) + _CORRELATION * float(np.sum(errors)) ** 2
         own = math.log1p(math.sqrt(variance) / self.latency(parts))
         other = _SPREAD_FITTED if self.networks else _SPREAD_UNFITTED
@@ -138,27 +149,36 @@ def fit_composition(networks: Sequence[Parts], latency_ms: FloatArray, call_ms: 
 
 def _unfitted(call_ms: float, factor: float) -> Composition:
     """Return the prior: kernels as they are, one call for all of them together."""
-    return Composition(1.0, call_ms, call_ms, 0, 0.0, 0.0, factor)
+    return Composition(1.0, call_ms, 0.0, call_ms, 0, 0.0, 0.0, factor)
 
 
 def _fit(networks: Sequence[Parts], latency_ms: FloatArray, call_ms: float, *, factor: float = 1.0) -> Composition:
-    """Solve for scale, call and constant by bounded least squares on relative errors, reweighted."""
+    """Find scale, call, handover and constant by robust, bounded least squares on relative errors."""
     if not networks:
         return _unfitted(call_ms, factor)
-    from scipy.optimize import lsq_linear
+    from scipy.optimize import least_squares
 
-    totals = np.array([parts.total_ms for parts in networks])
-    counts = np.array([parts.counts.sum() for parts in networks])
-    design = np.column_stack([totals, -counts, np.ones(len(networks))]) / latency_ms[:, None]
-    size = np.sqrt((design**2).mean(axis=0))
-    prior_rows = math.sqrt(_PRIOR_NETWORKS) * np.diag(size)
-    prior = np.array([1.0, call_ms, call_ms])
-    weights = np.ones(len(networks))
-    for _ in range(_ROBUST_ROUNDS):
-        rows = np.vstack([design * weights[:, None], prior_rows])
-        target = np.concatenate([weights, prior_rows @ prior])
-        solution = lsq_linear(rows, target, bounds=([0.05, 0.0, 0.0], np.inf)).x
-        errors = np.abs(design @ solution - 1.0)
-        weights = np.sqrt(np.minimum(1.0, _HUBER / np.maximum(errors, 1e-12)))
-    scale, saved, constant = (float(value) for value in solution)
-    return Composition(scale, saved / scale, constant, len(networks), float(totals.min()), float(totals.max()), factor)
+    alone = np.concatenate([parts.latency_ms for parts in networks])
+    megabytes = np.concatenate([parts.megabytes for parts in networks])
+    counts = np.concatenate([parts.counts for parts in networks])
+    starts = np.cumsum([0, *(len(parts.counts) for parts in networks[:-1])])
+
+    def total(per_kernel: FloatArray) -> FloatArray:
+        return np.asarray(np.add.reduceat(per_kernel * counts, starts))
+
+    totals = total(alone)
+    columns = np.column_stack([totals, total(np.ones_like(alone)), total(megabytes), np.ones(len(networks))])
+    weights = np.sqrt(_PRIOR_NETWORKS * ((columns / latency_ms[:, None]) ** 2).mean(axis=0))
+    prior = np.array([1.0, call_ms, 0.0, call_ms])
+
+    def residuals(values: FloatArray) -> FloatArray:
+        scale, call, handover, constant = values
+        work = np.maximum(alone - call - handover * megabytes, _LEAST_SHARE * alone)
+        errors = (scale * total(work) + constant) / latency_ms - 1.0
+        return np.concatenate([errors, weights * (values - prior)])
+
+    bounds = ([_LEAST_SCALE, 0.0, 0.0, 0.0], np.inf)
+    found = least_squares(residuals, prior, bounds=bounds, loss="huber", f_scale=_HUBER, x_scale=1.0 / weights).x
+    scale, call, handover, constant = (float(value) for value in found)
+    sizes = float(totals.min()), float(totals.max())
+    return Composition(scale, call, handover, constant, len(networks), *sizes, factor)

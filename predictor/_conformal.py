@@ -15,6 +15,10 @@ NOMINAL_COVERAGE = 0.9
 ENOUGH_FOR_QUANTILE = 19
 """With fewer scores, the 90 % quantile with its finite-sample correction rests on the one or two largest."""
 
+_ENOUGH_FOR_OUTLIERS = 5
+_DEVIATIONS_IN_MEDIAN = 1.4826
+"""Standard deviation over median absolute value of a normal variable."""
+
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
@@ -38,7 +42,7 @@ def calibrated_factor(scores: FloatArray) -> float:
     Returns:
         With enough scores the conformal quantile, rank ceil((n + 1) * 0.9). With few, a Student t
         quantile times their root mean square, which counts one further score of 1 so that a lucky pair
-        does not shrink an interval to nothing.
+        does not shrink an interval to nothing, and in which a lone outlier counts as three deviations.
 
     Source: Lei et al. 2018, "Distribution-free predictive inference for regression", normalised scores.
     """
@@ -48,6 +52,8 @@ def calibrated_factor(scores: FloatArray) -> float:
         return float(np.sort(scores)[rank - 1])
     from scipy.special import stdtrit
 
+    if count >= _ENOUGH_FOR_OUTLIERS:
+        scores = np.minimum(scores, 3.0 * _DEVIATIONS_IN_MEDIAN * np.median(scores))
     spread = math.sqrt((1.0 + float(np.sum(scores**2))) / (count + 1))
     return spread * float(stdtrit(count + 1, (1 + NOMINAL_COVERAGE) / 2))
 

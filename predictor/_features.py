@@ -56,6 +56,12 @@ def terms(kernels: Sequence[Kernel]) -> FloatArray:
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(TERMS))
 
 
+def activation_megabytes(kernels: Sequence[Kernel]) -> FloatArray:
+    """Return the activations that kernels read and write, in MB of float32. Shape: (len(kernels),)."""
+    elements = [sum(math.prod(shape) for shape in (*kernel.input_shapes, *kernel.output_shapes)) for kernel in kernels]
+    return np.array(elements, dtype=np.float64) * 4.0 / _MEGA
+
+
 def _coordinates(kernel: Kernel) -> list[float]:
     anchor, network = kernel.anchor, kernel.network
     read = network.tensors[anchor.inputs[0]].shape if anchor.inputs else (1,)

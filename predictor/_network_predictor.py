@@ -14,6 +14,7 @@ import numpy as np
 
 from predictor._card import ModelCard, describe_fit
 from predictor._composition import Composition, Parts, fit_composition
+from predictor._features import FloatArray, activation_megabytes
 from predictor._files import read_predictor_file, write_predictor_file
 from predictor._kernels import KernelModel, fit_kernel_model
 from predictor._prediction import KernelShare, Prediction
@@ -42,6 +43,7 @@ class _Known:
     description: str
     alone_ms: float
     inside_ms: float
+    megabytes: float
     spread: float
     has_family: bool
     in_domain: bool
@@ -203,12 +205,14 @@ class NetworkPredictor:
         if not new:
             return
         estimate = fitted.model.estimate(new)
-        inside_ms = fitted.composition.contributions(estimate.latency_ms)
+        megabytes = activation_megabytes(new)
+        inside_ms = fitted.composition.contributions(estimate.latency_ms, megabytes)
         for index, kernel in enumerate(new):
             self._known[kernel] = _Known(
                 description=kernel.describe(),
                 alone_ms=float(estimate.latency_ms[index]),
                 inside_ms=float(inside_ms[index]),
+                megabytes=float(megabytes[index]),
                 spread=float(estimate.spread[index]),
                 has_family=bool(estimate.known[index]),
                 in_domain=bool(estimate.in_domain[index]),
@@ -223,6 +227,7 @@ class NetworkPredictor:
         parts = Parts(
             latency_ms=np.array([entry.alone_ms for entry in known]),
             spread=np.array([entry.spread for entry in known]),
+            megabytes=np.array([entry.megabytes for entry in known]),
             counts=np.array(list(counts.values()), dtype=np.float64),
         )
         latency_ms = fitted.composition.latency(parts)
@@ -258,13 +263,15 @@ def _fuser(runtime: str) -> Fuser:
     return Fuser(rules)
 
 
-def _network_parts(rows: TrainingRows, model: KernelModel, fuser: Fuser) -> tuple[list[Parts], np.ndarray]:
+def _network_parts(rows: TrainingRows, model: KernelModel, fuser: Fuser) -> tuple[list[Parts], FloatArray]:
     """Return the parts of each measured network whose kernels all have a family, and the latencies of these."""
     parts, latency_ms = [], []
     for network, measured_ms in zip(rows.networks, rows.network_ms, strict=True):
         counts = Counter(fuser(network))
-        estimate = model.estimate(list(counts))
-        if counts and estimate.known.all():
-            parts.append(Parts(estimate.latency_ms, estimate.spread, np.array(list(counts.values()), dtype=np.float64)))
+        kernels = list(counts)
+        estimate = model.estimate(kernels)
+        if estimate.known.all():
+            times = np.array(list(counts.values()), dtype=np.float64)
+            parts.append(Parts(estimate.latency_ms, estimate.spread, activation_megabytes(kernels), times))
             latency_ms.append(measured_ms)
     return parts, np.array(latency_ms)

@@ -44,6 +44,7 @@ class _FamilyPart(_Part):
 class _CompositionPart(_Part):
     scale: FiniteFloat = Field(gt=0)
     call_ms: FiniteFloat = Field(ge=0)
+    handover_ms: FiniteFloat = Field(ge=0)
     constant_ms: FiniteFloat = Field(ge=0)
     networks: int = Field(ge=0)
     smallest_ms: FiniteFloat = Field(ge=0)
