@@ -26,7 +26,7 @@ from profiler.formats._source_graph import (
     affine_of_batch_norm,
     clip_layer,
     normalised_axis,
-    pool_padding,
+    pool_layer,
 )
 from profiler.network import (
     Add,
@@ -276,6 +276,15 @@ def _split(call: AtenCall) -> Layer | None:
     return source.Split(call["dim"]) if len(set(shapes)) == 1 else None
 
 
+def _slice(call: AtenCall) -> Layer | None:
+    shape = call.shape()
+    axis = normalised_axis(call["dim"], len(shape))
+    if call["step"] != 1 or not all(bound is None or isinstance(bound, int) for bound in (call["start"], call["end"])):
+        return None
+    start, stop, _ = slice(call["start"], call["end"]).indices(shape[axis])
+    return source.Slice(axis, start, stop)
+
+
 def _pool(kind: type[Operator]) -> _Rule:
     """Return the rule of a pooling."""
 
@@ -285,15 +294,9 @@ def _pool(kind: type[Operator]) -> _Rule:
         plain = _pair(call.arguments.get("dilation", 1)) == (1, 1) and not call.given("divisor_override")
         if len(shape) != 4 or not plain:
             return None
-        padding = _symmetric(call["padding"])
         counts = bool(call.arguments.get("count_include_pad", False))
-        if call["ceil_mode"]:
-            ceiled = pool_padding(shape[2:], kernel, stride, padding)
-            if counts and ceiled != padding and any(map(any, padding)):
-                return None  # cells that only rounding up adds are not counted, the others are
-            counts = counts and ceiled == padding
-            padding = ceiled
-        return source.Pool(kind, kernel, stride, padding, counts)
+        padding, rounds_up = _symmetric(call["padding"]), bool(call["ceil_mode"])
+        return pool_layer(kind, shape[2:], kernel, stride, padding, counts_padding=counts, rounds_up=rounds_up)
 
     return rule
 
@@ -417,6 +420,7 @@ LAYERS: Mapping[str, _Rule] = {
     "aten.relu6": _activation(Relu6),
     "aten.reshape": _reshape,
     "aten.sigmoid": _activation(Sigmoid),
+    "aten.slice": _slice,
     "aten.softmax": _softmax,
     "aten.split": _split,
     "aten.split_with_sizes": _split,

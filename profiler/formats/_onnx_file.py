@@ -27,7 +27,9 @@ _FOLDABLE = frozenset({
 """Operators that exporters leave between constants: sizes computed from shapes, weights kept in another form."""
 
 _SMALL_ELEMENTS = 65536  # results up to this size may be larger than what they are computed from
-_MOST_GUESSES = 16
+_TINY_ELEMENTS = 1024  # what is computed from so little cannot be large, but by the operators that make elements
+_MAKING_ELEMENTS = ("ConstantOfShape", "Expand", "Range")
+_MOST_ROUNDS = 32
 _INFERENCE_KEEPS_ELEMENTS = 1024  # larger constants are weights, whose values no shape depends on
 
 
@@ -100,16 +102,22 @@ class OnnxFile:
                 output.type.tensor_type.ClearField("shape")
 
     def _infer(self) -> None:
-        """Infer shapes; an operator that ONNX does not know is taken to keep its first input's shape."""
+        """Infer shapes, again as long as constants that follow from shapes tell more of them.
+
+        An operator that ONNX does not know is taken to keep its first input's shape.
+        """
         light = self._without_weights()
-        for _ in range(_MOST_GUESSES):
+        for _ in range(_MOST_ROUNDS):
             inferred = shape_inference.infer_shapes(light, data_prop=True).graph
             for value in [*inferred.input, *inferred.value_info, *inferred.output]:
                 self._note_shape(value)
-            guess = self._guess()
-            if guess is None:
+            if all(name in self.shapes for node in self.nodes for name in node.output):
                 return
-            light.graph.value_info.append(guess)
+            if not self._contains_more(light):
+                guess = self._guess()
+                if guess is None:
+                    return
+                light.graph.value_info.append(guess)
 
     def _without_weights(self) -> Any:
         """Return the model for shape inference: large constants are declared, not contained."""
@@ -136,6 +144,20 @@ class OnnxFile:
         dims = value.type.tensor_type.shape.dim
         if value.type.tensor_type.HasField("shape") and all(dim.dim_value > 0 for dim in dims):
             self.shapes[value.name] = tuple(dim.dim_value for dim in dims)
+
+    def _contains_more(self, light: Any) -> bool:
+        """Replace nodes that can be computed by their results; return whether there were any."""
+        kept: list[NodeProto] = []
+        computed: list[NodeProto] = []
+        for node in light.graph.node:
+            (computed if self.fold(node) else kept).append(node)
+        if computed:
+            names = [node.output[0] for node in computed]
+            light.graph.initializer.extend(numpy_helper.from_array(self._folded[name], name) for name in names)
+            others = onnx.GraphProto(node=kept)
+            del light.graph.node[:]
+            light.graph.node.extend(others.node)
+        return bool(computed)
 
     def _guess(self) -> Any:
         for node in self.nodes:
@@ -208,6 +230,8 @@ class OnnxFile:
 
     def fold(self, node: NodeProto) -> bool:
         """Compute a node from constants alone; return whether it could be done."""
+        if node.output and node.output[0] in self._folded:
+            return True
         if node.op_type == "Constant":
             return self._fold_constant(node)
         if node.op_type == "Shape" and is_standard(node) and node.input[0] in self.shapes:
@@ -230,7 +254,9 @@ class OnnxFile:
     def _evaluate(self, node: NodeProto, inputs: Mapping[str, NDArray[Any]]) -> bool:
         shape = self.shapes.get(node.output[0])
         read = sum(values.size for values in inputs.values())
-        if shape is None or math.prod(shape) > max(_SMALL_ELEMENTS, read):
+        if shape is None and (read > _TINY_ELEMENTS or node.op_type in _MAKING_ELEMENTS):
+            return False
+        if shape is not None and math.prod(shape) > max(_SMALL_ELEMENTS, read):
             return False
         from onnx.reference import ReferenceEvaluator
 

@@ -23,7 +23,7 @@ from profiler.formats._source_graph import (
     affine_from_constant,
     clip_layer,
     normalised_axis,
-    pool_padding,
+    pool_layer,
 )
 from profiler.network import (
     Add,
@@ -314,13 +314,10 @@ def _pool(kind: type[Operator]) -> Callable[[OnnxNode], Layer | None]:
             return None
         kernel, stride = _pair(attributes["kernel_shape"]), _pair(attributes.get("strides", (1, 1)))
         padding = _padding(node, kernel, stride, (1, 1))
-        counts = bool(attributes.get("count_include_pad", 0))
-        if attributes.get("ceil_mode", 0) and not isinstance(padding, str):
-            ceiled = pool_padding(shape[2:], kernel, stride, padding)
-            if counts and ceiled != padding:
-                return None  # cells that only rounding up adds are not counted, the others are
-            padding = ceiled
-        return source.Pool(kind, kernel, stride, padding, counts)
+        counts, rounds_up = bool(attributes.get("count_include_pad", 0)), bool(attributes.get("ceil_mode", 0))
+        if isinstance(padding, str):
+            return source.Pool(kind, kernel, stride, padding, counts)
+        return pool_layer(kind, shape[2:], kernel, stride, padding, counts_padding=counts, rounds_up=rounds_up)
 
     return rule
 
@@ -432,6 +429,21 @@ def _gather(node: OnnxNode) -> Layer | None:
     return source.Resize(ResizeNearest, (picked.size, shape[3]) if axis == 2 else (shape[2], picked.size))
 
 
+def _slice(node: OnnxNode) -> Layer | None:
+    shape, starts, stops = node.shape(0), node.integers("starts", 1), node.integers("ends", 2)
+    axes, steps = node.integers("axes", 3) or (0,), node.integers("steps", 4) or (1,)
+    if (
+        starts is None
+        or stops is None
+        or not len(starts) == len(stops) == len(axes) == len(steps) == 1
+        or steps != (1,)
+    ):
+        return None
+    axis = normalised_axis(axes[0], len(shape))
+    start, stop, _ = slice(starts[0], stops[0]).indices(shape[axis])
+    return source.Slice(axis, start, stop)
+
+
 def _depth_to_space(node: OnnxNode) -> Layer | None:
     order = node.attributes.get("mode", "DCR")
     return source.DepthToSpace(node.attributes["blocksize"], order) if order in ("DCR", "CRD") else None
@@ -478,6 +490,7 @@ LAYERS: Mapping[str, Callable[[OnnxNode], Layer | None]] = {
     "Reshape": _reshape,
     "Resize": _resize,
     "Sigmoid": _activation(Sigmoid),
+    "Slice": _slice,
     "Softmax": _softmax,
     "Split": _split,
     "Squeeze": _reshape_to_output,

@@ -128,6 +128,15 @@ class Split(Layer):
 
 
 @dataclass(frozen=True, eq=False)
+class Slice(Layer):
+    """The indices from start to stop of an axis; several that share a tensor out become a Split."""
+
+    axis: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
 class Pool(Layer):
     """Window pooling; counts_padding says whether an average counts the padded cells."""
 
@@ -318,7 +327,26 @@ def same_padding_at_start(size: int, kernel: int, stride: int, dilation: int) ->
     return after, before
 
 
-def pool_padding(sizes: Sequence[int], kernel: Pair, stride: Pair, padding: tuple[Pair, Pair]) -> tuple[Pair, Pair]:
+def pool_layer(
+    kind: type[Operator],
+    sizes: Sequence[int],
+    kernel: Pair,
+    stride: Pair,
+    padding: tuple[Pair, Pair],
+    *,
+    counts_padding: bool,
+    rounds_up: bool,
+) -> Layer | None:
+    """Return a pooling of an image of these sizes; None where it counts some padded cells and not others."""
+    if not rounds_up:
+        return Pool(kind, kernel, stride, padding, counts_padding)
+    widened = _rounded_up(sizes, kernel, stride, padding)
+    # Cells that only rounding up adds are not counted.
+    counts_padding = counts_padding and any(map(any, padding))
+    return None if counts_padding and widened != padding else Pool(kind, kernel, stride, widened, counts_padding)
+
+
+def _rounded_up(sizes: Sequence[int], kernel: Pair, stride: Pair, padding: tuple[Pair, Pair]) -> tuple[Pair, Pair]:
     """Return the padding with which a pooling rounds its output size up, as torch and ONNX do with ceil_mode."""
     widened: list[Pair] = []
     for size, window, step, (before, after) in zip(sizes, kernel, stride, padding, strict=True):

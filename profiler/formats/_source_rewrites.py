@@ -24,10 +24,35 @@ _Rule = Callable[["_Rewriting", Node], Node | None]
 
 def simplify(graph: SourceGraph) -> None:
     """Rewrite a graph in place."""
+    _join_slices(graph)
     rewriting = _Rewriting(graph)
     for rules in (_ACTIVATION_RULES, _FOLDING_RULES):
         rewriting.run(rules)
     graph.nodes = [node for node in rewriting.nodes if node is not None]
+
+
+def _join_slices(graph: SourceGraph) -> None:
+    """Replace slices that together cut a tensor into equal parts by one Split, in the place of the first."""
+    families: dict[tuple[str, int], list[Node]] = {}
+    for node in graph.nodes:
+        if isinstance(node.layer, source.Slice):
+            families.setdefault((node.inputs[0], node.layer.axis), []).append(node)
+    splits: dict[Node, Node | None] = {}
+    for (tensor, axis), family in families.items():
+        parts = sorted(family, key=lambda node: node.layer.start if isinstance(node.layer, source.Slice) else 0)
+        if _share_out(parts, graph.shapes.get(tensor, ())[axis : axis + 1]):
+            splits |= dict.fromkeys(family)
+            outputs = tuple(part.outputs[0] for part in parts)
+            splits[family[0]] = Node(source.Split(axis), (tensor,), outputs, family[0].op_type)
+    replaced = [splits.get(node, node) for node in graph.nodes]
+    graph.nodes = [node for node in replaced if node is not None]
+
+
+def _share_out(parts: list[Node], size: tuple[int, ...]) -> bool:
+    """Whether slices in order are equal parts that cover an axis of this size."""
+    bounds = [(part.layer.start, part.layer.stop) for part in parts if isinstance(part.layer, source.Slice)]
+    step = bounds[0][1]
+    return len(bounds) > 1 and bounds == [(start, start + step) for start in range(0, sum(size), max(step, 1))]
 
 
 class _Rewriting:
