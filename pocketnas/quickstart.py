@@ -65,14 +65,14 @@ FAST = Plan(
 )
 FULL = Plan(
     name="full",
-    space=SpaceSettings(cells=5, channels=8, nodes=4),
+    space=SpaceSettings(cells=5, channels=16, nodes=4),
     kernels=300,
     networks=32,
     protocol=Protocol(),
     search=SearchParams(
-        EvolutionParams(population=32, generations=15, warmup_epochs=20, generation_epochs=3), candidates=16
+        EvolutionParams(population=24, generations=12, warmup_epochs=20, generation_epochs=3), candidates=16
     ),
-    verify=VerifyParams(finalists=5, epochs=80),
+    verify=VerifyParams(finalists=4, epochs=60),
 )
 
 

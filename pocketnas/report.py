@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketnas import _figures
-from pocketnas.result import SearchResult
+from pocketnas.result import OperatorCost, SearchResult
 
 FILE_NAME = "report.html"
 
@@ -62,7 +62,7 @@ def render(result: SearchResult) -> str:
         figures=_script_safe(_drawn(result)),
         plotly_script=get_plotlyjs(),
         kernel_bars=_bars([(kernel.kernel, kernel.predicted_ms) for kernel in result.kernels]),
-        operator_bars=_bars([(f"{operator.kind}: {operator.name}", operator.mean_ms) for operator in result.operators]),
+        operator_bars=_bars([(_operator(cost), cost.mean_ms) for cost in result.operators]),
         covered=sum(point.covered for point in result.predictor.calibration),
     )
 
@@ -84,6 +84,11 @@ def _bars(costs: Sequence[tuple[str, float]]) -> list[_Bar]:
         shown.append((f"the other {len(rest)}", sum(latency_ms for _, latency_ms in rest)))
     largest_ms = max((latency_ms for _, latency_ms in shown), default=0.0) or 1.0
     return [_Bar(label, latency_ms, max(0.0, 100 * latency_ms / largest_ms)) for label, latency_ms in shown]
+
+
+def _operator(cost: OperatorCost) -> str:
+    """Name of an operator; runtimes that name nothing of their own repeat the kind in it."""
+    return cost.name if cost.kind in cost.name else f"{cost.kind}: {cost.name}"
 
 
 def _script_safe(value: object) -> str:

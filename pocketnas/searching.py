@@ -79,7 +79,7 @@ def typical_budget(predictor: NetworkPredictor, space: SearchSpace[Any], rng: np
     if not upper_ms:
         raise SearchError("the predictor has no evidence on networks of this space; profile the space first")
     budget_ms = float(f"{np.quantile(upper_ms, _BUDGET_SHARE):.3g}")
-    return Budget(budget_ms, f"{_BUDGET_SHARE:.0%} of random networks are predicted to keep to it")
+    return Budget(budget_ms, f"{100 * _BUDGET_SHARE:.0f} % of random networks are predicted to keep to it")
 
 
 def search(

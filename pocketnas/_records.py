@@ -1,0 +1,139 @@
+"""Owns how measurements, networks and predictors become parts of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pocketnas.export import Exported
+from pocketnas.finalists import Trained
+from pocketnas.result import (
+    CalibrationPoint,
+    Candidate,
+    DataInfo,
+    Dropped,
+    Finalist,
+    HeldOutAccuracy,
+    KernelCost,
+    MeasurementInfo,
+    PredictorInfo,
+)
+from predictor import Accuracy, NetworkPredictor
+from profiler.backends import Backend
+from profiler.measure import Measurement, Protocol
+from profiler.network import Network
+from profiler.workload import Dtype
+from search.images import ImageData
+
+
+def dropped_record(candidate: Candidate, measurement: Measurement, reason: str) -> Dropped:
+    """Return a candidate that is not in the result, with its latency where it ran."""
+    ran = measurement.interval is not None
+    return Dropped(
+        **candidate.model_dump(),
+        reason=reason,
+        measured_ms=measurement.median_ms if ran else None,
+        measured_low_ms=measurement.low_ms if ran else None,
+        measured_high_ms=measurement.high_ms if ran else None,
+    )
+
+
+def finalist_record(
+    entry: Trained, exported: Exported, measurement: Measurement, data: ImageData, folder: Path
+) -> Finalist:
+    """Return a finalist whose accuracy is that of the exported .tflite on the test images."""
+    cost = entry.network.cost()
+    return Finalist(
+        **entry.candidate.model_dump(),
+        tflite=exported.paths["tflite"].relative_to(folder).as_posix(),
+        onnx=exported.paths["onnx"].relative_to(folder).as_posix(),
+        accuracy=float((exported.outputs.argmax(axis=1) == data.test_y).mean()),
+        validation_accuracy=entry.validation_accuracy,
+        measured_ms=measurement.median_ms,
+        measured_low_ms=measurement.low_ms,
+        measured_high_ms=measurement.high_ms,
+        macs=cost.macs,
+        parameters=cost.parameters,
+        largest_difference=exported.largest_difference,
+    )
+
+
+def predictor_info(
+    predictor: NetworkPredictor, front: Sequence[Candidate], first: Mapping[str, Measurement]
+) -> PredictorInfo:
+    """Return what the predictor rests on, and its predictions of candidates beside what was then measured."""
+    card = predictor.card
+    calibration = tuple(
+        CalibrationPoint(
+            name=candidate.name,
+            predicted_ms=candidate.predicted_ms,
+            predicted_low_ms=candidate.predicted_low_ms,
+            predicted_high_ms=candidate.predicted_high_ms,
+            measured_ms=first[candidate.name].median_ms,
+            measured_low_ms=first[candidate.name].low_ms,
+            measured_high_ms=first[candidate.name].high_ms,
+        )
+        for candidate in front
+        if first[candidate.name].verdict != "INVALID"
+    )
+    return PredictorInfo(
+        kernels=sum(family.rows for family in card.families),
+        networks=card.networks.cases,
+        held_out=(
+            *(_held_out(f"kernels of {family.family}", family.rows, family.held_out) for family in card.families),
+            _held_out("whole networks", card.networks.cases, card.networks),
+        ),
+        nominal_coverage=card.nominal_coverage,
+        calibration=calibration,
+    )
+
+
+def _held_out(what: str, rows: int, figures: Accuracy) -> HeldOutAccuracy:
+    return HeldOutAccuracy(
+        what=what,
+        rows=rows,
+        mape_percent=figures.mape_percent,
+        within_10_percent=figures.within_10_percent,
+        coverage=figures.coverage,
+    )
+
+
+def kernel_costs(predictor: NetworkPredictor, network: Network) -> tuple[KernelCost, ...]:
+    """Return the predicted share of each kernel in a network's latency."""
+    shares = predictor.predict(network).kernels
+    return tuple(
+        KernelCost(kernel=share.kernel, predicted_ms=share.latency_ms, in_domain=share.in_domain) for share in shares
+    )
+
+
+def data_info(name: str, data: ImageData, test_file: str) -> DataInfo:
+    """Return what the accuracies are about."""
+    return DataInfo(
+        name=name,
+        classes=data.classes,
+        train_images=len(data.train_y),
+        validation_images=len(data.val_y),
+        test_images=len(data.test_y),
+        test_file=test_file,
+    )
+
+
+def measurement_info(backend: Backend, protocol: Protocol, dtype: Dtype) -> MeasurementInfo:
+    """Return where and how was measured, with the conditions of this moment."""
+    facts = backend.facts()
+    return MeasurementInfo(
+        processor=facts.processor,
+        system=facts.system,
+        runtime=facts.runtime,
+        runtime_version=facts.runtime_version,
+        threads=facts.threads,
+        accelerator=facts.accelerator,
+        dtype=dtype,
+        protocol=(
+            f"{protocol.rounds} to {protocol.max_rounds} rounds in shuffled order, in each {protocol.runs_per_block} "
+            f"runs after {protocol.warmup_runs} for warm-up, corrected for drift by two reference kernels timed "
+            "before and after"
+        ),
+        interval="95 % bootstrap interval of the median over rounds",
+        checks=tuple(f"{check.id}: {check.detail}" for check in backend.checks()),
+    )
