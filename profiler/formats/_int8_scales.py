@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from profiler.errors import NetworkError
 from profiler.formats.quantization import Quantization, Range
 from profiler.network import Network, Operator
@@ -19,6 +21,10 @@ _SAME_SCALE_KINDS = frozenset(
 
 _PRESCRIBED_KINDS = frozenset({"sigmoid", "softmax"})
 """Kinds whose int8 kernels prescribe the scale 1/256 with zero point -128 for their output."""
+
+
+MAX_PRODUCT_STEPS = 128
+"""Most steps of an output that one step of the products summed into it may be; XNNPACK refuses models from 256 on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ def activation_scales(
             for tensor in (*operator.outputs, *absorbed):
                 groups.join(operator.inputs[0], tensor)
     ranges = _group_ranges(network, quantization, groups)
+    _widen_after_kernels(network, fused, groups, ranges)
     scales = {root: _PRESCRIBED if root in prescribed else scale_of_range(*ranges[root]) for root in ranges}
     return {tensor: scales[groups.root(tensor)] for tensor in network.tensors}
 
@@ -82,9 +89,24 @@ def _group_ranges(network: Network, quantization: Quantization, groups: _Groups)
             raise NetworkError(f"tensor {tensor!r} has no range in the quantization")
         root = groups.root(tensor)
         low, high = quantization.ranges[tensor]
-        known_low, known_high = ranges.get(root, (low, high))
+        known_low, known_high = ranges.get(root, (0.0, 0.0))  # zero is in every range
         ranges[root] = min(low, known_low), max(high, known_high)
     return ranges
+
+
+def _widen_after_kernels(
+    network: Network, fused: Mapping[str, Operator], groups: _Groups, ranges: dict[str, Range]
+) -> None:
+    """Widen outputs of kernels that hardly vary, so that a step of the products is not too many steps of theirs."""
+    for operator in network.operators:
+        kernel = (network.weights or {}).get(f"{operator.name}/kernel")
+        if kernel is None:
+            continue
+        output = groups.root(fused.get(operator.name, operator).name)
+        input_low, input_high = ranges[groups.root(operator.inputs[0])]
+        product_width = max(input_high - input_low, 1.0 / 256) * float(np.abs(kernel).max() or 1) / 127
+        low, high = ranges[output]
+        ranges[output] = low, max(high, low + product_width / MAX_PRODUCT_STEPS)
 
 
 class _Groups:

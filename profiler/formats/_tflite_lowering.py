@@ -136,7 +136,8 @@ def _kernel_scales(
 
 
 def _symmetric_scales(peaks: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (np.where(peaks > 0, peaks, 1) / 127).astype(np.float32)
+    """Return scales that reach peaks; a channel of zeros gets the largest one's, or 1 if there is none."""
+    return (np.where(peaks > 0, peaks, peaks.max() or 1) / 127).astype(np.float32)
 
 
 def _quantized(values: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.int8]:

@@ -73,6 +73,11 @@ def _padded(values: Tensor, paddings: tuple[Pair, Pair], fill: float = 0.0) -> t
     return functional.pad(values, (left, right, top, bottom), value=fill), (0, 0)
 
 
+def _cropped(values: Tensor, height: int, width: int) -> Tensor:
+    """Cut NHWC values at the end, where they are larger."""
+    return values if values.shape[1:3] == (height, width) else values[:, :height, :width, :]
+
+
 class _Weighted(nn.Module):
     """A module whose parameters are an operator's weights."""
 
@@ -98,7 +103,10 @@ class _Convolution(_Weighted):
 
     def __init__(self, operator: Conv2d | DepthwiseConv2d, spec: TensorSpec, weights: Weights) -> None:
         super().__init__(weights)
-        self._stride, self._dilation = operator.stride, operator.dilation
+        _, self._height, self._width, _ = operator.infer((spec,))[0]
+        # A stride along an axis with one output does nothing, but oneDNN 3.12 has returned garbage for such ones.
+        self._stride = operator.stride[0] if self._height > 1 else 1, operator.stride[1] if self._width > 1 else 1
+        self._dilation = operator.dilation
         self._paddings = _paddings(operator, spec, operator.dilation)
         if isinstance(operator, Conv2d):
             self._groups, self._kernel_order = operator.groups, (0, 3, 1, 2)
@@ -108,7 +116,8 @@ class _Convolution(_Weighted):
     def forward(self, values: Tensor) -> Tensor:
         padded, padding = _padded(_nchw(values), self._paddings)
         kernel = self.kernel.permute(self._kernel_order)
-        return _nhwc(functional.conv2d(padded, kernel, self.bias, self._stride, padding, self._dilation, self._groups))
+        output = functional.conv2d(padded, kernel, self.bias, self._stride, padding, self._dilation, self._groups)
+        return _cropped(_nhwc(output), self._height, self._width)
 
 
 class _TransposeConvolution(_Weighted):
@@ -127,7 +136,7 @@ class _TransposeConvolution(_Weighted):
     def forward(self, values: Tensor) -> Tensor:
         kernel = self.kernel.permute(3, 0, 1, 2)
         whole = functional.conv_transpose2d(_nchw(values), kernel, self.bias, self._stride, self._cut)
-        return _nhwc(whole)[:, : self._height, : self._width, :]
+        return _cropped(_nhwc(whole), self._height, self._width)
 
 
 class _Dense(_Weighted):

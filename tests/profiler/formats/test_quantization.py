@@ -219,6 +219,15 @@ def test_a_channel_of_zeros_and_a_large_bias_survive() -> None:
     np.testing.assert_allclose(run_int8(model, network, inputs)[0], run_torch(network, inputs)[0], atol=0.02)
 
 
+@pytest.mark.parametrize("gain", [0.0, 1e-9, 1.0, 1e6])
+def test_an_output_that_hardly_varies_is_no_reason_to_refuse_a_model(gain: float) -> None:
+    kernel = np.full((2, 1, 1, 3), gain, np.float32)
+    network = Network("n", [IMAGE], [Conv2d("c", ("image",), 2, (1, 1), use_bias=False)], ["c"], {"c/kernel": kernel})
+    model = write_tflite(network, quantization=Quantization({"image": (-100.0, 100.0), "c": (1e-7, 2e-7)}))
+    outputs = run_int8(model, network, [np.zeros(IMAGE.shape, np.float32)])
+    np.testing.assert_allclose(outputs[0], 0, atol=1e-3 * gain)
+
+
 def test_calibration_covers_every_sample() -> None:
     network = Network("n", [IMAGE], [Relu("r", ("image",))], ["r"])
     samples = [[np.full(IMAGE.shape, value, np.float32)] for value in (-2.0, 0.5, 3.0)]
