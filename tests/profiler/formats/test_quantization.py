@@ -219,6 +219,14 @@ def test_a_channel_of_zeros_and_a_large_bias_survive() -> None:
     np.testing.assert_allclose(run_int8(model, network, inputs)[0], run_torch(network, inputs)[0], atol=0.02)
 
 
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(network=networks())
+def test_nominal_ranges_give_a_model_that_runs(network: Network) -> None:
+    model = write_tflite(network, quantization=Quantization.nominal(network))
+    outputs = run_int8(model, network, random_inputs(network, 0))
+    assert [output.shape for output in outputs] == [network.tensors[tensor].shape for tensor in network.outputs]
+
+
 @pytest.mark.parametrize("gain", [0.0, 1e-9, 1.0, 1e6])
 def test_an_output_that_hardly_varies_is_no_reason_to_refuse_a_model(gain: float) -> None:
     kernel = np.full((2, 1, 1, 3), gain, np.float32)
