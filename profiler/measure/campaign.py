@@ -35,6 +35,10 @@ MAX_LATENCY_MS = 3.6e6
 CHECK_EVERY_S = 10.0
 """How old the last look at the device's condition may be: looking takes a moment of its own."""
 
+_CONFIRMING_ROUNDS = 3
+"""Rounds that follow when a workload was imprecise and then is not.  Whoever stops at the first narrow
+interval stops on a lucky one: it covers the truth in 88-93 % of the cases, and in 93-95 % after three more."""
+
 _CHUNK = 8
 """Blocks sent to the backend at once; the time budget is looked at in between."""
 
@@ -152,6 +156,9 @@ class Campaign:
         record = CampaignRecord(id_, label, configuration, protocol, time.time())
         self.record = store.begin(record, self._records.values())
         self._blocks = _by_workload(store.blocks(id_))
+        # Rebuilt from the rows as `run` goes through the rounds again after an interruption.
+        self._imprecise: set[str] = set()
+        self._ends: dict[str, int] = {}
         self._started_s = clock()
         self._checks: tuple[Check, ...] = ()
         self._checked_s = -math.inf
@@ -245,7 +252,12 @@ class Campaign:
             return False
         if round_ < self._protocol.rounds:
             return True
-        return bool(estimate(self.record, self._records[key], blocks, level_ms).missing)
+        missing = {reason.id for reason in estimate(self.record, self._records[key], blocks, level_ms).missing}
+        if missing == {"TARGET-MISSED"}:
+            self._imprecise.add(key)
+        if not missing and key not in self._ends:
+            self._ends[key] = round_ + (_CONFIRMING_ROUNDS if key in self._imprecise else 0)
+        return round_ < self._ends.get(key, self._protocol.max_rounds)
 
     def _request(self, key: str) -> BlockRequest:
         runs = self._protocol.runs_per_block

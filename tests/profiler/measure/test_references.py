@@ -36,3 +36,9 @@ def test_no_reading_has_no_level() -> None:
 def test_slowdown_is_the_geometric_mean() -> None:
     assert slowdown((0.2, 0.2), (0.1, 0.2)) == pytest.approx(2**0.5)
     assert slowdown((0.1, 0.2), (0.1, 0.2)) == pytest.approx(1.0)
+
+
+def test_level_is_the_middle_of_scattered_readings() -> None:
+    rng = np.random.default_rng(0)
+    readings = np.array([0.1, 0.3]) * np.exp(0.03 * rng.standard_normal((3000, 2)))
+    assert reference_level([*map(tuple, readings)]) == pytest.approx((0.1, 0.3), rel=0.003)
