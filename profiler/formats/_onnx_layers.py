@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
 from profiler.formats import _source_graph as source
-from profiler.formats._onnx_file import OnnxFile, attributes_of, captured_names, is_standard
+from profiler.formats._onnx_file import OnnxFile, captured_names, is_standard
+from profiler.formats._onnx_node import NotSaid, OnnxNode
 from profiler.formats._source_graph import (
     Layer,
     Pair,
@@ -42,86 +43,6 @@ from profiler.network import (
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 
 
-class OnnxNode:
-    """A node with what the file says of its tensors.
-
-    Args:
-        node: The node.
-        file: Its file.
-    """
-
-    def __init__(self, node: NodeProto, file: OnnxFile) -> None:
-        self.file = file
-        self.op_type: str = node.op_type
-        self.inputs: list[str] = list(node.input)
-        self.outputs: list[str] = [name for name in node.output if name]
-        self.attributes = attributes_of(node)
-
-    def constant(self, position: int) -> NDArray[Any] | None:
-        """Return the values of a constant input; None where it is left out or computed."""
-        return self.file.constant(self.inputs[position]) if self.has(position) else None
-
-    def has(self, position: int) -> bool:
-        """Whether an optional input is there."""
-        return len(self.inputs) > position and bool(self.inputs[position])
-
-    def shape(self, position: int) -> tuple[int, ...]:
-        """Return the shape of an input.
-
-        Raises:
-            _NotSaid: The file does not state it.
-        """
-        return self._shape(self.inputs[position])
-
-    def output_shape(self) -> tuple[int, ...]:
-        """Return the shape of the first output.
-
-        Raises:
-            _NotSaid: The file does not state it.
-        """
-        return self._shape(self.outputs[0])
-
-    def _shape(self, name: str) -> tuple[int, ...]:
-        shape = self.file.shapes.get(name)
-        if shape is None:
-            raise _NotSaid
-        return shape
-
-    def integers(self, name: str, position: int) -> tuple[int, ...] | None:
-        """Return whole numbers that are an attribute in old opsets and a constant input in new ones.
-
-        Raises:
-            _NotSaid: They are computed when the model runs.
-        """
-        if name in self.attributes:
-            return tuple(int(value) for value in self.attributes[name])
-        if not self.has(position):
-            return None
-        values = self.constant(position)
-        if values is None:
-            raise _NotSaid
-        return tuple(int(value) for value in values.reshape(-1))
-
-    def number(self, name: str, position: int, default: float) -> float:
-        """Return a number that is an attribute in old opsets and a constant input in new ones.
-
-        Raises:
-            _NotSaid: It is computed when the model runs.
-        """
-        if name in self.attributes:
-            return float(self.attributes[name])
-        if not self.has(position):
-            return default
-        values = self.constant(position)
-        if values is None or values.size != 1:
-            raise _NotSaid
-        return float(values.reshape(()))
-
-
-class _NotSaid(Exception):  # noqa: N818  # control flow inside this module: the node becomes unknown
-    """A shape or number is not in the file."""
-
-
 def add_node(proto: NodeProto, file: OnnxFile, graph: SourceGraph) -> None:
     """Add what a node does to a source graph: a layer, an alias, or nothing where it is computed right away."""
     if file.fold(proto):
@@ -135,7 +56,7 @@ def add_node(proto: NodeProto, file: OnnxFile, graph: SourceGraph) -> None:
                 return
             rule = LAYERS.get(node.op_type)
             layer = None if rule is None else rule(node)
-        except _NotSaid:
+        except NotSaid:
             layer = None
         if layer is not None:
             graph.add(layer, computed, node.outputs, node.op_type)

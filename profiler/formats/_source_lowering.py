@@ -201,7 +201,7 @@ class Lowering:
         if value.layout == layout:
             return value.tensor
         permutation = tuple(value.layout[layout.index(axis)] for axis in range(len(layout)))
-        if self._keeps_order(value.tensor, permutation):
+        if _keeps_order(self.network_shape(value.tensor), permutation):
             shape = tuple(self._specs[value.tensor].shape[axis] for axis in permutation)
             return self.emit(Reshape(self.new_name(f"{value.tensor}/reshape"), (value.tensor,), shape))
         name = self.new_name(f"{value.tensor}/transpose")
@@ -209,17 +209,20 @@ class Lowering:
 
     def in_source_order(self, value: Value) -> str:
         """Return a tensor whose elements lie in the order of the source's axes, whatever its shape."""
-        return (
-            value.tensor
-            if self._keeps_order(value.tensor, value.layout)
-            else self.moved(value, _natural(len(value.layout)))
-        )
+        if _keeps_order(self.network_shape(value.tensor), value.layout):
+            return value.tensor
+        return self.moved(value, _natural(len(value.layout)))
 
-    def _keeps_order(self, tensor: str, permutation: tuple[int, ...]) -> bool:
-        """Whether a permutation only moves axes of size 1."""
-        shape = self._specs[tensor].shape
-        wide = [axis for axis in permutation if shape[axis] != 1]
-        return wide == sorted(wide)
+    def widened(self, value: Value, layout: tuple[int, ...]) -> str:
+        """Return a tensor with axes of size 1 put before a value's own, in a layout of as many axes."""
+        own = self.shape(value)
+        shape = (1,) * (len(layout) - len(own)) + own
+        order = tuple(layout.index(axis) for axis in range(len(layout)))
+        name = self.new_name(f"{value.tensor}/reshape")
+        x = self.in_source_order(value)
+        if _keeps_order(shape, order):
+            return self.emit(Reshape(name, (x,), tuple(shape[axis] for axis in order)))
+        return self.moved(Value(self.emit(Reshape(name, (x,), shape)), _natural(len(shape))), layout)
 
     # The whole
 
@@ -324,6 +327,12 @@ def _renamed(operator: Operator, names: Mapping[str, str]) -> Operator:
         return operator
     inputs = tuple(names.get(tensor, tensor) for tensor in operator.inputs)
     return replace(operator, name=names.get(operator.name, operator.name), inputs=inputs)
+
+
+def _keeps_order(shape: Shape, permutation: tuple[int, ...]) -> bool:
+    """Whether a permutation only moves axes of size 1."""
+    wide = [axis for axis in permutation if shape[axis] != 1]
+    return wide == sorted(wide)
 
 
 def _natural(rank: int) -> tuple[int, ...]:

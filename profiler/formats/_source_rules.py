@@ -193,16 +193,10 @@ def _aligned(lowering: Lowering, values: list[Value]) -> tuple[list[str], tuple[
     rank = max(len(value.layout) for value in values)
     layouts = [value.layout for value in values if len(value.layout) == rank]
     layout = CHANNELS_LAST_OF_FIRST if CHANNELS_LAST_OF_FIRST in layouts else layouts[0]
-    tensors = []
-    for value in values:
-        if len(value.layout) < rank:
-            shape = lowering.shape(value)
-            name = lowering.new_name(f"{value.tensor}/reshape")
-            wide = lowering.emit(
-                Reshape(name, (lowering.moved(value, tuple(range(len(shape)))),), (1,) * (rank - len(shape)) + shape)
-            )
-            value = Value(wide, tuple(range(rank)))
-        tensors.append(lowering.moved(value, layout))
+    tensors = [
+        lowering.moved(value, layout) if len(value.layout) == rank else lowering.widened(value, layout)
+        for value in values
+    ]
     return tensors, layout
 
 
