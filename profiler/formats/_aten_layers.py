@@ -381,7 +381,7 @@ def _symmetric(values: Any) -> tuple[Pair, Pair]:
 
 
 def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    return values.astype(np.float32)
+    return values.astype(np.float32, copy=False)
 
 
 def _vector(values: NDArray[Any] | None) -> NDArray[np.float32] | None:

@@ -371,7 +371,7 @@ def _depth_to_space(node: OnnxNode) -> Layer | None:
 
 
 def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    return values.astype(np.float32)
+    return values.astype(np.float32, copy=False)
 
 
 def _vector(values: NDArray[Any] | None) -> NDArray[np.float32] | None:

@@ -23,6 +23,9 @@ Array = NDArray[np.float32]
 MAX_NODES = 200_000
 """Most operators of a model that is read; real ones have thousands, and a hostile one should end soon."""
 
+MAX_WEIGHT_BYTES = 4 * 2**30
+"""Most weights that are read: operators can share a constant in a file, but each has its own in a Network."""
+
 Padding = Literal["same", "valid"] | tuple[Pair, Pair]
 """TensorFlow's "same" or "valid", or cells ((top, bottom), (left, right))."""
 
@@ -255,6 +258,7 @@ class SourceGraph:
     dtypes: dict[str, str] = field(default_factory=dict)
     channels_last_ends: bool = False
     _aliases: dict[str, str] = field(default_factory=dict)
+    _weight_bytes: int = 0
 
     def resolve(self, tensor: str) -> str:
         """Return the tensor that a name stands for, behind operators that do nothing."""
@@ -265,7 +269,14 @@ class SourceGraph:
         self._aliases[output] = self.resolve(tensor)
 
     def add(self, layer: Layer, inputs: Sequence[str], outputs: Sequence[str], op_type: str) -> None:
-        """Append a node."""
+        """Append a node.
+
+        Raises:
+            ModelFileError: The nodes have more than MAX_WEIGHT_BYTES of weights.
+        """
+        self._weight_bytes += sum(value.nbytes for value in vars(layer).values() if isinstance(value, np.ndarray))
+        if self._weight_bytes > MAX_WEIGHT_BYTES:
+            raise ModelFileError(f"has weights of more than {MAX_WEIGHT_BYTES} bytes, more than is read")
         self.nodes.append(Node(layer, tuple(self.resolve(name) for name in inputs), tuple(outputs), op_type))
 
     def finish(self, outputs: Sequence[str]) -> None:

@@ -63,9 +63,12 @@ class TfliteLayers:
         """Return the values of a tensor that the file holds, or that follow from such values alone."""
         if index < 0:
             return None
-        if index in self._folded:
-            return self._folded[index]
-        return self.file.tensors[index].values()
+        if index not in self._folded:
+            values = self.file.tensors[index].values()
+            if values is None:
+                return None
+            self._folded[index] = values
+        return self._folded[index]
 
     def fold(self, index: int, values: NDArray[Any]) -> None:
         """Record the values of a tensor that is computed from constants."""
@@ -327,7 +330,7 @@ def _requantize(layers: TfliteLayers, operator: TfliteOperator) -> bool:
 
 
 def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    return values.astype(np.float32)
+    return values.astype(np.float32, copy=False)
 
 
 def _stride(options: TfliteOptions) -> Pair:

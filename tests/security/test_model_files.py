@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import profiler.formats._source_graph as source_graph
 import profiler.formats.model_file as model_file
 from profiler.errors import DynamicShapeError, ModelFileError, PocketnasError
 from profiler.formats import read_model, read_onnx, read_tflite, write_onnx, write_tflite
@@ -364,6 +365,15 @@ def test_a_huge_shape_costs_no_memory(shape: tuple[int, ...]) -> None:
     graph.operator("ADD", [x, three], [y])
     network = read_tflite(graph.to_bytes({"x": x}, {"y": y}, description="large"))
     assert network.operators[0].kind == "opaque"
+
+
+def test_a_constant_that_many_operators_share_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_graph, "MAX_WEIGHT_BYTES", 2**20)
+    weight = helper.make_tensor("w", TensorProto.FLOAT16, [8, 8], bytes(128), raw=True)
+    names = ["x", *(f"t{index}" for index in range(5000)), "y"]
+    nodes = [helper.make_node("MatMul", [before, "w"], [after]) for before, after in itertools.pairwise(names)]
+    with pytest.raises(ModelFileError, match="weights of more than"):
+        read_onnx(onnx_model(nodes, initializer=[weight]))
 
 
 def test_constants_are_only_computed_where_they_stay_small() -> None:

@@ -41,12 +41,14 @@ from profiler.network import (
     Transpose,
     TransposeConv2d,
 )
+from profiler.zoo import ZOO
 from tests.runtimes import random_inputs, run_torch
 from tests.strategies import WRITABLE_KINDS, networks
 
 ROUND_TRIPS: dict[str, Callable[[Network], Network]] = {
     "tflite": lambda network: read_tflite(write_tflite(network)),
     "onnx": lambda network: read_onnx(write_onnx(network)),
+    "onnx, channels first": lambda network: read_onnx(write_onnx(network, channels_first=True)),
 }
 
 IMAGE = TensorSpec("x", (2, 12, 10, 8))
@@ -120,3 +122,16 @@ def test_a_random_network_is_read_with_the_same_outputs(file_format: str, networ
     assert again.outputs == network.outputs
     assert_same_outputs(again, network)
     assert round_trip(again).key == again.key
+
+
+@pytest.mark.parametrize("file_format", ROUND_TRIPS)
+@pytest.mark.parametrize("make", ZOO.values(), ids=ZOO)
+def test_the_zoo_is_read_as_it_was_written(make: Callable[[], Network], file_format: str) -> None:
+    network = make().with_random_weights(np.random.default_rng(0))
+    again = ROUND_TRIPS[file_format](network)
+    assert again.key == network.key
+    assert again.weights is not None
+    assert network.weights is not None
+    assert again.cost() == network.cost()
+    for left, right in zip(again.weights.values(), network.weights.values(), strict=True):
+        np.testing.assert_array_equal(left, right)
