@@ -213,3 +213,17 @@ class SchemaMismatchError(TableError):
     def __init__(self, found: object, expected: object, problem: str) -> None:
         self.found, self.expected = found, expected
         super().__init__(f"{problem} (found {found}, expected {expected})")
+
+
+class ToolOutputError(PocketnasError):
+    """A saved output is not what its tool prints, or says something that we have no safe reading of.
+
+    Args:
+        kind: Kind of output that it should be, such as "benchmark_model".
+        problem: What is wrong with it.
+        line: Line in question, counted from 1; None when it is the output as a whole.
+    """
+
+    def __init__(self, kind: str, problem: str, *, line: int | None = None) -> None:
+        self.kind, self.problem, self.line = kind, problem, line
+        super().__init__(f"{kind} output" + (f", line {line}" if line else "") + f": {problem}")
