@@ -108,6 +108,19 @@ def test_convolutions_move_no_data_to_change_the_layout() -> None:
     assert output.is_contiguous()  # NHWC as it lies in memory
 
 
+def test_a_stride_along_an_axis_with_one_output_does_no_harm() -> None:
+    """oneDNN 3.12 reads beyond the image here when it is told the stride."""
+    image = TensorSpec("image", (2, 15, 1, 1))
+    network = Network("idle", [image], [Conv2d("c", ("image",), 1, (3, 2), (1, 3))], ["c"])
+    module = build_torch(network.with_random_weights(np.random.default_rng(0)))
+    values = torch.from_numpy(random_inputs(network, 0)[0])
+    with torch.no_grad():
+        (single,) = module(values)
+        (double,) = module.double()(values.double())
+    assert single.shape == network.tensors["c"].shape
+    torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=1e-5)
+
+
 def test_every_tensor_can_be_seen() -> None:
     network = classifier()
     tensors = build_torch(network).run_all(random_inputs(network, 0))
