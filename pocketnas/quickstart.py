@@ -59,7 +59,7 @@ FAST = Plan(
     networks=16,
     protocol=Protocol(rounds=6, max_rounds=8),
     search=SearchParams(
-        EvolutionParams(population=16, generations=5, warmup_epochs=8, generation_epochs=2), candidates=10
+        EvolutionParams(population=16, generations=5, warmup_epochs=20, generation_epochs=4), candidates=10
     ),
     verify=VerifyParams(finalists=3, epochs=30),
 )
@@ -70,7 +70,7 @@ FULL = Plan(
     networks=32,
     protocol=Protocol(),
     search=SearchParams(
-        EvolutionParams(population=24, generations=12, warmup_epochs=20, generation_epochs=3), candidates=16
+        EvolutionParams(population=24, generations=12, warmup_epochs=40, generation_epochs=5), candidates=16
     ),
     verify=VerifyParams(finalists=4, epochs=60),
 )

@@ -41,9 +41,9 @@ class SearchParams:
     """
 
     evolution: EvolutionParams = field(
-        default_factory=lambda: EvolutionParams(population=32, generations=20, warmup_epochs=20, generation_epochs=4)
+        default_factory=lambda: EvolutionParams(population=32, generations=20, warmup_epochs=40, generation_epochs=4)
     )
-    batch_size: int = 64
+    batch_size: int = 32
     candidates: int = 16
 
 
