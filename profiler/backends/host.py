@@ -106,7 +106,7 @@ class HostBackend(Backend):
         pinned = self._ready_worker().hello["cpus"]
         found = self._machine.checks(pinned or self._machine.allowed_cpus())
         if pinned is None:
-            advice = "list `cpus:` in devices.yaml" if self._device.cpus == "any" else "this system cannot pin"
+            advice = "set `cpus: auto`, and no more threads than processors, in devices.yaml (Linux only)"
             return (Check("NOT-PINNED", f"the runtime may move between processors; {advice}"), *found)
         return found
 

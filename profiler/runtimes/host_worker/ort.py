@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +45,14 @@ def _tensor(value: Any) -> Tensor:
 class OrtSession(Session):
     """A model with its inputs and outputs bound once, so that a run copies nothing."""
 
-    def __init__(self, runtime: Any, session: Any) -> None:
+    def __init__(self, session: Any) -> None:
         self.inputs = tuple(_tensor(value) for value in session.get_inputs())
         self.outputs = tuple(_tensor(value) for value in session.get_outputs())
-        self._runtime, self._session = runtime, session
         self._binding = session.io_binding()
         for tensor in self.outputs:
             self._binding.bind_output(tensor.name, "cpu")
-        self.invoke = self._run
-
-    def _run(self) -> None:
-        self._session.run_with_iobinding(self._binding)
+        # Not a method of ours: it would tie a ring that keeps dropped models until a collection.
+        self.invoke = partial(session.run_with_iobinding, self._binding)
 
     def set_inputs(self, arrays: Mapping[str, Array]) -> None:
         """Bind copies of arrays as the inputs."""
@@ -119,7 +117,7 @@ class OrtEngine(Engine):
 
     def load(self, model: bytes) -> Session:
         """Load an .onnx model."""
-        return OrtSession(self._runtime, _open_session(self._runtime, model, self._threads, self._accelerator))
+        return OrtSession(_open_session(self._runtime, model, self._threads, self._accelerator))
 
 
 class OrtProfiler(Profiler):
@@ -138,7 +136,7 @@ class OrtProfiler(Profiler):
         """Return the JSON trace of all runs, the warm-up included: the trace cannot be started later."""
         prefix = str(Path(scratch) / "trace")
         session = _open_session(self._runtime, model, self._threads, self._accelerator, prefix)
-        bound = OrtSession(self._runtime, session)
+        bound = OrtSession(session)
         bound.set_inputs(seeded_inputs(bound.inputs, seed=0))
         for _ in range(warmup_runs + runs):
             bound.invoke()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import gc
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from profiler.formats import write_tflite
+from profiler.formats import write_onnx, write_tflite
 from profiler.runtimes._worker_process import WORKER_FOLDER
-from profiler.runtimes.host_worker import tflite
+from profiler.runtimes.host_worker import ort, tflite
 from profiler.runtimes.host_worker.engine import Engine, Session, Tensor, seeded_inputs
 from profiler.runtimes.host_worker.errors import EngineError
 from profiler.runtimes.host_worker.serve import ModelCache, timed_runs
@@ -110,6 +111,22 @@ def test_the_cache_keeps_recent_models_within_its_bound() -> None:
         cache.session("3", None)
     assert caught.value.reason == "MISSING"
     assert cache.session("2", None) is cache.session("2", None)
+
+
+@pytest.mark.parametrize("engine", [tflite.LitertEngine(1, "xnnpack"), ort.OrtEngine(1, "CPUExecutionProvider")])
+def test_a_dropped_model_is_freed_at_once(engine: Engine) -> None:
+    network = tiny().with_random_weights(np.random.default_rng(0))
+    model = write_tflite(network) if isinstance(engine, tflite.LitertEngine) else write_onnx(network)
+    gc.disable()
+    try:
+        session = engine.load(model)
+        session.set_inputs(seeded_inputs(session.inputs, 0))
+        session.invoke()
+        dropped = weakref.ref(session)
+        del session
+        assert dropped() is None
+    finally:
+        gc.enable()
 
 
 def test_the_cache_keeps_one_model_that_is_too_large() -> None:
