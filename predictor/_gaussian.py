@@ -14,11 +14,14 @@ from predictor._features import FloatArray
 _PRIOR_AMPLITUDE, _PRIOR_OCTAVES, _PRIOR_NOISE = 0.3, 2.0, 0.03
 """Before rows speak: the base is wrong by about 30 %, alike within two octaves, and rows repeat to 3 %."""
 
-_LEAST_NOISE = 1e-3
+_LEAST_NOISE = 0.01
+"""No row repeats better than to 1 %; a smaller noise only fits chance."""
+
+_LEAST_LENGTH = 0.3
+"""Length scales below this share of a coordinate's own spread would tell each row apart."""
+
 _ROWS_FOR_SEARCH = 300
 """Length scales are searched on this many rows; the cost grows with the cube, the gain does not."""
-
-_LEAST_ROWS_FOR_SEARCH = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +46,17 @@ class GaussianResidual:
     noise: float
 
     @classmethod
-    def fit(cls, rows: FloatArray, residuals: FloatArray, seed: int) -> Self:
-        """Find the hyperparameters by maximum marginal likelihood; with under ten rows keep the prior's.
+    def fit(cls, rows: FloatArray, residuals: FloatArray, seed: int, *, search: bool = True) -> Self:
+        """Find the hyperparameters by maximum marginal likelihood.
 
         Args:
             rows: Coordinates. Shape: (n, d), n >= 1.
             residuals: Log of latency over base. Shape: (n,).
             seed: Chooses the rows to search on when there are many.
+            search: False for so few rows that the prior's hyperparameters are the better ones.
         """
         varied = np.ptp(rows, axis=0) > 0
-        if len(rows) < _LEAST_ROWS_FOR_SEARCH or not varied.any():
+        if not search or not varied.any():
             rates = np.full(rows.shape[1], 1.0 / _PRIOR_OCTAVES)
             return cls(rows, residuals, rates, _PRIOR_AMPLITUDE, _PRIOR_NOISE)
         chosen = np.random.default_rng(seed).permutation(len(rows))[:_ROWS_FOR_SEARCH]
@@ -103,7 +107,7 @@ def _search(rows: FloatArray, residuals: FloatArray) -> tuple[float, FloatArray,
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-    kernel = ConstantKernel(0.1, (1e-4, 1e1)) * Matern(np.full(rows.shape[1], 3.0), (0.1, 1e3), nu=2.5)
+    kernel = ConstantKernel(0.1, (1e-4, 1e1)) * Matern(np.full(rows.shape[1], 3.0), (_LEAST_LENGTH, 1e3), nu=2.5)
     kernel += WhiteKernel(1e-3, (_LEAST_NOISE**2, 1.0))
     with warnings.catch_warnings():
         # A length scale at its bound means that the coordinate does not matter: the answer, not a fault.

@@ -139,3 +139,13 @@ def test_nothing_is_predicted_before_fitting() -> None:
 
 def test_no_kernels_give_no_predictions(kernel_predictor: KernelPredictor) -> None:
     assert kernel_predictor.predict([]).latency_ms.shape == (0,)
+
+
+@pytest.mark.parametrize("count", [60, 100])
+def test_intervals_cover_even_when_rows_are_few(count: int) -> None:
+    rng = np.random.default_rng(count)
+    predictor = KernelPredictor().fit(law_table(count, seed=count))
+    kernels = random_kernels(300, rng, kinds=KINDS)
+    measured = np.array([noisy(true_ms(kernel), rng) for kernel in kernels])
+    predicted = predictor.predict(kernels)
+    assert np.mean((predicted.low_ms <= measured) & (measured <= predicted.high_ms)) >= 0.78
