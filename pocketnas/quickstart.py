@@ -54,7 +54,7 @@ class Plan:
 
 FAST = Plan(
     name="fast",
-    space=SpaceSettings(cells=3, channels=16, nodes=3),
+    space=SpaceSettings(cells=3, channels=32, nodes=3),
     kernels=120,
     networks=16,
     protocol=Protocol(rounds=6, max_rounds=8),
@@ -65,7 +65,7 @@ FAST = Plan(
 )
 FULL = Plan(
     name="full",
-    space=SpaceSettings(cells=5, channels=16, nodes=4),
+    space=SpaceSettings(cells=5, channels=24, nodes=4),
     kernels=300,
     networks=32,
     protocol=Protocol(),

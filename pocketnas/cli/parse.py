@@ -47,7 +47,7 @@ def command(
     nodes_total_us, nodes: [{name, op_type, duration_us, …}]}; adb_devices {complete, devices: [{serial, state, …}],
     messages}; battery {level_percent, temperature_c, voltage_mv, status, …}; thermal {complete, status,
     temperatures: [{name, type, temperature_c, status}], zones: [{name, temperature_c, …}]}; cpuinfo
-    {processor_blocks, processors: [{implementer, part, …}], hardware, …}; df {complete, filesystems: [{mounted_on,
+    {processors: [{implementer, part, …}], hardware, …}; df {complete, filesystems: [{mounted_on,
     size_bytes, available_bytes, …}]}.
 
     Example: pocketnas parse benchmark.log --kind benchmark_model --json
@@ -99,7 +99,7 @@ def _is_number(value: object) -> bool:
 
 def _cell(value: object) -> str:
     if value is None:
-        return "unknown"
+        return "-"
     if isinstance(value, (list, tuple)):
         return " ".join(str(item) for item in value)
     return str(value)

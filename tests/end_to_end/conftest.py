@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PLAN = Plan(
     name="smallest",
     space=SpaceSettings(cells=3, channels=4, nodes=1),
-    kernels=30,
+    kernels=60,
     networks=6,
     protocol=Protocol(rounds=6, max_rounds=6, runs_per_block=10),
     search=SearchParams(

@@ -19,7 +19,8 @@ from profiler.errors import ConfigError, DeviceBusyError, DeviceError, Pocketnas
 from search.errors import InfeasibleError
 from tests._source import ROOT
 
-COMMANDS = ["quickstart", "devices", "profile", "table", "fit", "predict", "search", "verify", "report"]
+ROAD = ["quickstart", "devices", "profile", "table", "fit", "predict", "search", "verify", "report"]
+COMMANDS = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 ROAD_OPTIONS = {"devices": ["--config"], "verify": ["--device", "--finalists"], "search": ["--budget-ms", "--resume"]}
 
 
@@ -27,6 +28,7 @@ def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     shown = capsys.readouterr().out
     assert re.findall(r"^  (\w+)  ", shown.split("Commands:")[1], re.MULTILINE) == COMMANDS
+    assert COMMANDS[: len(ROAD)] == ROAD
 
 
 @pytest.mark.parametrize("command", COMMANDS)
