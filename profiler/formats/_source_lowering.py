@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from profiler.errors import ModelFileError
 from profiler.formats._onnx_graph import CHANNELS_FIRST_SUFFIX
 from profiler.formats._source_graph import Array, Node, Shape, SourceGraph, Transpose
-from profiler.formats._source_rewrites import simplify
 from profiler.network import Network, Opaque, Operator, Reshape, TensorSpec
 from profiler.network import Transpose as TransposeOperator
 
@@ -303,23 +302,6 @@ class Lowering:
         if self.graph.channels_last_ends or (value.layout == _natural(4) and tensor in self._moved_last):
             return self.moved(value, _natural(4))
         return self.moved(value, CHANNELS_LAST_OF_FIRST)
-
-
-def lower(graph: SourceGraph) -> Network:
-    """Return the Network that a source graph describes; the graph is simplified in place.
-
-    Raises:
-        ModelFileError: A tensor is read before it is written.
-        NetworkError: Shapes or weights do not fit together.
-    """
-    from profiler.formats._source_rules import RULES
-
-    simplify(graph)
-    lowering = Lowering(graph)
-    lowering.start()
-    for node in graph.nodes:
-        lowering.lower(node, RULES.get(type(node.layer)))
-    return lowering.finish()
 
 
 def _renamed(operator: Operator, names: Mapping[str, str]) -> Operator:

@@ -12,7 +12,7 @@ from profiler.formats._onnx_file import OnnxFile
 from profiler.formats._onnx_graph import PRODUCER
 from profiler.formats._onnx_layers import add_node
 from profiler.formats._source_graph import SourceGraph
-from profiler.formats._source_lowering import lower
+from profiler.formats._source_network import lower
 from profiler.network import Network, TensorSpec
 
 _NETWORK_DTYPES = {TensorProto.INT32: "int32", TensorProto.INT64: "int32", TensorProto.BOOL: "int8"}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from profiler.errors import DynamicShapeError
 from profiler.formats._damage import damage_is_reported
 from profiler.formats._source_graph import SourceGraph, checked_input_shapes
-from profiler.formats._source_lowering import lower
+from profiler.formats._source_network import lower
 from profiler.formats._tflite_file import TfliteFile, TfliteTensor, parse_tflite
 from profiler.formats._tflite_layers import TfliteLayers
 from profiler.network import Network, TensorSpec

@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from profiler.errors import ModelFileError, NetworkError
 from profiler.formats._aten_layers import add_node
 from profiler.formats._source_graph import SourceGraph
-from profiler.formats._source_lowering import lower
+from profiler.formats._source_network import lower
 from profiler.network import Network, TensorSpec
 
 _EXPORT_FAILURES = (
