@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -14,12 +13,11 @@ from predictor._features import FloatArray
 _PRIOR_AMPLITUDE, _PRIOR_OCTAVES, _PRIOR_NOISE = 0.3, 2.0, 0.03
 """Before rows speak: the base is wrong by about 30 %, alike within two octaves, and rows repeat to 3 %."""
 
-_LEAST_NOISE = 0.01
-"""No row repeats better than to 1 %; a smaller noise only fits chance."""
+_AMPLITUDES, _LENGTHS, _NOISES = (0.01, 3.0), (0.3, 1e3), (0.01, 1.0)
+"""Ranges of the search. Length scales are in standard deviations of their coordinate: below 0.3 each row
+would stand for itself, and no row repeats better than to 1 %."""
 
-_LEAST_LENGTH = 0.3
-"""Length scales below this share of a coordinate's own spread would tell each row apart."""
-
+_FIRST_LENGTH = 3.0
 _ROWS_FOR_SEARCH = 300
 """Length scales are searched on this many rows; the cost grows with the cube, the gain does not."""
 
@@ -64,7 +62,7 @@ class GaussianResidual:
         amplitude, lengths, noise = _search(rows[chosen][:, varied] / scale[varied], residuals[chosen])
         rates = np.zeros(rows.shape[1])
         rates[varied] = 1.0 / (lengths * scale[varied])
-        return cls(rows, residuals, rates, amplitude, max(noise, _LEAST_NOISE))
+        return cls(rows, residuals, rates, amplitude, noise)
 
     def refitted(self, rows: FloatArray, residuals: FloatArray) -> GaussianResidual:
         """Return the process with the same hyperparameters on other rows."""
@@ -103,16 +101,45 @@ class GaussianResidual:
 
 def _search(rows: FloatArray, residuals: FloatArray) -> tuple[float, FloatArray, float]:
     """Return amplitude, length scales and noise of greatest marginal likelihood. Shape of rows: (n, d)."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+    from scipy.optimize import Bounds, minimize
 
-    kernel = ConstantKernel(0.1, (1e-4, 1e1)) * Matern(np.full(rows.shape[1], 3.0), (_LEAST_LENGTH, 1e3), nu=2.5)
-    kernel += WhiteKernel(1e-3, (_LEAST_NOISE**2, 1.0))
-    with warnings.catch_warnings():
-        # A length scale at its bound means that the coordinate does not matter: the answer, not a fault.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = GaussianProcessRegressor(kernel, alpha=1e-10).fit(rows, residuals).kernel_
-    amplitude = float(np.sqrt(fitted.k1.k1.constant_value))
-    lengths = np.atleast_1d(np.asarray(fitted.k1.k2.length_scale, dtype=np.float64))
-    return amplitude, lengths, float(np.sqrt(fitted.k2.noise_level))
+    squares = (rows[:, None, :] - rows[None, :, :]) ** 2
+    start = np.log([_PRIOR_AMPLITUDE, *np.full(rows.shape[1], _FIRST_LENGTH), _PRIOR_NOISE])
+    bounds = Bounds(*np.log([_AMPLITUDES, *[_LENGTHS] * rows.shape[1], _NOISES]).T)
+    found = minimize(_negative_log_likelihood, start, (squares, residuals), "L-BFGS-B", jac=True, bounds=bounds).x
+    values = np.exp(found)
+    return float(values[0]), values[1:-1], float(values[-1])
+
+
+def _negative_log_likelihood(
+    logarithms: FloatArray, squares: FloatArray, residuals: FloatArray
+) -> tuple[float, FloatArray]:
+    """Return the negative log marginal likelihood and its gradient.
+
+    Args:
+        logarithms: Of amplitude, length scales and noise. Shape: (d + 2,).
+        squares: Squared differences of the rows in each coordinate. Shape: (n, n, d).
+        residuals: Shape: (n,).
+
+    Source: Rasmussen & Williams 2006, eq. 5.8 and 5.9.
+    """
+    amplitude, lengths, noise = np.exp(logarithms[0]), np.exp(logarithms[1:-1]), np.exp(logarithms[-1])
+    distance = np.sqrt(5.0 * (squares @ lengths**-2.0))
+    decay = np.exp(-distance)
+    process = amplitude**2 * (1.0 + distance + distance**2 / 3.0) * decay
+    lower = np.linalg.cholesky(process + noise**2 * np.eye(len(residuals)))
+    root = np.linalg.inv(lower)
+    inverse = root.T @ root
+    weights = inverse @ residuals
+    value = 0.5 * residuals @ weights + np.log(np.diag(lower)).sum() + 0.5 * len(residuals) * np.log(2 * np.pi)
+    slope = inverse - np.outer(weights, weights)
+    # d covariance / d log length_j = amplitude^2 * 5/3 * (1 + distance) * exp(-distance) * square_j / length_j^2
+    shared = slope * (amplitude**2 * (5.0 / 3.0)) * (1.0 + distance) * decay
+    gradient = np.concatenate(
+        [
+            [np.sum(slope * process)],
+            0.5 * np.einsum("ij,ijk->k", shared, squares) * lengths**-2.0,
+            [noise**2 * np.trace(slope)],
+        ]
+    )
+    return float(value), gradient
