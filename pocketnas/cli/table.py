@@ -15,6 +15,8 @@ from pocketnas.cli._screen import Screen, table
 if TYPE_CHECKING:
     from profiler.table import LatencyTable
 
+_FIGURES = ("ms", "95 % interval", "runs", "verdict")
+
 
 def command(
     store: Annotated[Path, typer.Option("--store", metavar="FILE", help="Store that `pocketnas profile` filled.")],
@@ -61,10 +63,12 @@ def _show(screen: Screen, rows: LatencyTable, limit: int) -> None:
     # pandas knows how its own cells become JSON: NaN turns into null.
     records: list[dict[str, Any]] = json.loads(slowest.to_json(orient="records"))
     shown = records[:limit] if limit else records
+    origins = {(row["device"], row["source"], f"{row['runtime']} {row['runtime_version']}") for row in records}
+    # Where all rows are alike in this, a line above the table saves three columns of a narrow terminal.
+    common = len(origins) == 1
     cells = [
         [
-            row["device"],
-            row["source"],
+            *([] if common else [row["device"], row["source"], row["runtime"]]),
             _describe(row),
             _number(row["median_ms"]),
             f"{_number(row['low_ms'])} to {_number(row['high_ms'])}",
@@ -73,8 +77,9 @@ def _show(screen: Screen, rows: LatencyTable, limit: int) -> None:
         ]
         for row in shown
     ]
-    columns = ["device", "source", "workload", "ms", "95 % interval", "runs", "verdict"]
-    screen.show(table("", columns, cells, right=["ms", "95 % interval", "runs"]))
+    title = ", ".join(origins.pop()) if common else ""
+    columns = [*([] if common else ["device", "source", "runtime"]), "workload", *_FIGURES]
+    screen.show(table(title, columns, cells, right=_FIGURES[:-1]))
     if len(shown) < len(records):
         screen.show(f"{len(records) - len(shown)} faster rows are not shown; --limit 0 shows all")
     screen.document({"rows": [{column: row[column] for column in row if column != "config"} for row in records]})
