@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.device_corpus import DEVICE_CORPUS, DEVICE_CORPUS_VARIABLE
+
 TFLITE_RUNTIME_VARIABLE = "POCKETNAS_TFLITE_RUNTIME_PYTHON"
 TFLITE_RUNTIME_OPTION = "--tflite-runtime-python"
 
 _ON_REQUEST = {"slow": "-m slow", "device": "-m device", "gpu": "-m gpu"}
 """Markers of tests that run only when asked for, and how to ask."""
 _NEEDS_INTERPRETER = "tflite_runtime"
+_NEEDS_CORPUS = "device_corpus"
 
 # Tests that import onnxruntime themselves must not let it send usage data; read when it is imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -33,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{_NEEDS_INTERPRETER}: needs {TFLITE_RUNTIME_OPTION}")
+    config.addinivalue_line("markers", f"{_NEEDS_CORPUS}: needs the saved outputs of real phones")
     config.stash[_left_out] = Counter()
 
 
@@ -40,6 +44,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     hidden = {} if config.option.markexpr else dict(_ON_REQUEST)
     if not config.getoption(TFLITE_RUNTIME_OPTION):
         hidden[_NEEDS_INTERPRETER] = f"{TFLITE_RUNTIME_OPTION} PATH"
+    if not DEVICE_CORPUS.is_dir():
+        hidden[_NEEDS_CORPUS] = f"${DEVICE_CORPUS_VARIABLE}=FOLDER; {DEVICE_CORPUS} is absent"
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:

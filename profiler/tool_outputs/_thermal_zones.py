@@ -73,10 +73,11 @@ class _Listing:
         self._zones: list[ThermalZone] = []
         self._numbered: dict[int, ThermalZone] = {}
         self._file: str | None = None
+        self._sure = False
 
     def zones(self) -> tuple[ThermalZone, ...]:
-        """Return the zones in the listing's order; numbered ones first."""
-        return (*self._numbered.values(), *self._zones)
+        """Return the zones in the listing's order, numbered ones first; none when all of it could be mere words."""
+        return (*self._numbered.values(), *self._zones) if self._sure or self._numbered else ()
 
     def read(self, line: Line) -> bool:
         """Take one more line; whether listings have such lines."""
@@ -86,27 +87,26 @@ class _Listing:
         command = _HEAD.fullmatch(text) or _COMMAND.match(text)
         if command:
             self._file = command[1]
-            return True
+            return "therm" in self._file
         if self._file is not None:
-            self._content(self._file, text)
-            self._file = None if _ZONE_FILE.search(self._file) else self._file
-            return True
+            file = self._file
+            self._file = None if _ZONE_FILE.search(file) else file
+            return self._content(file, text)
         if grepped := _GREPPED.fullmatch(text):
-            self._content(grepped[1], grepped[2])
-            return True
+            return self._content(grepped[1], grepped[2])
         return bool(_TRIP.search(text)) or self._entry(text) or not without_prompt(text)
 
-    def _content(self, file: str, text: str) -> None:
+    def _content(self, file: str, text: str) -> bool:
         zone = _ZONE_FILE.search(file)
         if zone is None:
-            self._entry(text)
-            return
+            return bool(_TRIP.search(file)) or self._entry(text)
         number = int(zone[1])
         known = self._numbered.get(number, ThermalZone(number, None))
         if zone[2] == "type":
             self._numbered[number] = replace(known, name=short(text) or None)
         else:
             self._numbered[number] = _measured(known, integer(text))
+        return True
 
     def _entry(self, text: str) -> bool:
         if found := _SENSOR.fullmatch(text):
@@ -117,8 +117,10 @@ class _Listing:
             self._zones.append(_measured(ThermalZone(None, found[1]), integer(found[2])))
         elif _ALONE.fullmatch(text):
             self._zones.append(ThermalZone(None, short(text)))
+            return True
         else:
             return False
+        self._sure = True
         return True
 
     def _assigned(self, key: str, value: str) -> None:

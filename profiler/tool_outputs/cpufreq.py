@@ -49,14 +49,14 @@ class CpuFrequencies:
     """Cores and their frequencies.
 
     Attributes:
-        files: How many files were printed.
+        files: Paths of the files that were printed.
         possible: Cores that the kernel can have; None is unknown.
         present: Cores that are fitted.
         online: Cores that run.
         cpus: Frequencies of the cores that have any, in order.
     """
 
-    files: int
+    files: tuple[str, ...]
     possible: tuple[int, ...] | None
     present: tuple[int, ...] | None
     online: tuple[int, ...] | None
@@ -81,7 +81,7 @@ def parse_cpufreq(data: bytes) -> CpuFrequencies:
     if not any(name.startswith(_CPU_ROOT) for name in files):
         raise ToolOutputError(KIND, f"no '==> {_CPU_ROOT}… <==' heads")
     return CpuFrequencies(
-        files=len(files),
+        files=tuple(files),
         possible=_cores(files.get(_CPU_ROOT + "possible")),
         present=_cores(files.get(_CPU_ROOT + "present")),
         online=_cores(files.get(_CPU_ROOT + "online")),

@@ -53,15 +53,13 @@ class CpuInfo:
     """What the kernel says of its processors.
 
     Attributes:
-        processor_blocks: Blocks that begin with "processor": cores that were awake, on some kernels 0 or 1 of many.
-        processors: Those blocks.
+        processors: Blocks that begin with "processor": cores that were awake, on some kernels none or one of many.
         shared: What stands outside them and holds for all, as old kernels write it; None when nothing does.
         parts: Distinct parts, in order.
         hardware: "Hardware" line: board or SoC, as the vendor liked to name it; None since Linux dropped it on arm64.
         model_name: First model name.
     """
 
-    processor_blocks: int
     processors: tuple[Processor, ...]
     shared: Processor | None
     parts: tuple[str, ...]
@@ -82,7 +80,6 @@ def parse_cpuinfo(data: bytes) -> CpuInfo:
     shared = _processor(outside) if outside.keys() & {"CPU implementer", "CPU part", "Processor", "Features"} else None
     everyone = [*processors, *([shared] if shared else [])]
     return CpuInfo(
-        processor_blocks=len(blocks),
         processors=processors,
         shared=shared,
         parts=tuple(dict.fromkeys(one.part for one in everyone if one.part)),

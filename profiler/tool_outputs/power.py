@@ -16,6 +16,7 @@ _REFUSED = re.compile(r"Permission Denial|[Pp]ermission denied|inaccessible or n
 _TRUTH: Final = {"true": True, "false": False}
 # Before Android 5 the display's own state stood for the device's.
 _SCREENS: Final = ("mScreenOn", "mInteractive")
+_MARKS: Final = {"mWakefulness", "mLowPowerModeEnabled", "mDeviceIdleMode", *_SCREENS}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def parse_power(data: bytes) -> PowerState:
         refused = refused or (short(line.text) if _REFUSED.search(line.text) else None)
         if found := _ENTRY.fullmatch(line.text):
             said.setdefault(found[1], found[2])
-    if not said and refused is None:
+    if not said.keys() & _MARKS and refused is None:
         raise ToolOutputError(KIND, "not a dump of the power service")
     wakefulness = said.get("mWakefulness")
     screen = next((_TRUTH.get(said[key]) for key in _SCREENS if key in said), None)
@@ -59,5 +60,5 @@ def parse_power(data: bytes) -> PowerState:
         wakefulness=wakefulness,
         low_power_mode=_TRUTH.get(said.get("mLowPowerModeEnabled", "")),
         idle_mode=_TRUTH.get(said.get("mDeviceIdleMode", "")),
-        refused=None if said else refused,
+        refused=None if said.keys() & _MARKS else refused,
     )

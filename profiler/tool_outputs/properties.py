@@ -41,7 +41,8 @@ def parse_properties(data: bytes) -> dict[str, str]:
         if key and parts[-1].endswith("]"):
             _set(found, key, "\n".join(parts)[:-1])
             key = ""
-    if not found:
+    # Lines such as "count=50" stand in many outputs; properties have names with dots.
+    if not any("." in key for key in found):
         raise ToolOutputError(KIND, "no line of it is a property")
     return found
 
