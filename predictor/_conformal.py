@@ -15,6 +15,9 @@ NOMINAL_COVERAGE = 0.9
 ENOUGH_FOR_QUANTILE = 19
 """With fewer scores, the 90 % quantile with its finite-sample correction rests on the one or two largest."""
 
+_LEAST_FACTOR = 0.1
+"""A device without noise, such as an emulated one, still gets an interval of some width."""
+
 _ENOUGH_FOR_OUTLIERS = 5
 _DEVIATIONS_IN_MEDIAN = 1.4826
 """Standard deviation over median absolute value of a normal variable."""
@@ -49,13 +52,13 @@ def calibrated_factor(scores: FloatArray) -> float:
     count = len(scores)
     if count >= ENOUGH_FOR_QUANTILE:
         rank = min(math.ceil((count + 1) * NOMINAL_COVERAGE), count)
-        return float(np.sort(scores)[rank - 1])
+        return max(float(np.sort(scores)[rank - 1]), _LEAST_FACTOR)
     from scipy.special import stdtrit
 
     if count >= _ENOUGH_FOR_OUTLIERS:
         scores = np.minimum(scores, 3.0 * _DEVIATIONS_IN_MEDIAN * np.median(scores))
     spread = math.sqrt((1.0 + float(np.sum(scores**2))) / (count + 1))
-    return spread * float(stdtrit(count + 1, (1 + NOMINAL_COVERAGE) / 2))
+    return max(spread * float(stdtrit(count + 1, (1 + NOMINAL_COVERAGE) / 2)), _LEAST_FACTOR)
 
 
 def held_out_coverage(scores: FloatArray) -> float:

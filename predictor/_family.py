@@ -188,10 +188,8 @@ def _nearest(rows: FloatArray, points: FloatArray) -> FloatArray:
 
 def _reach(rows: FloatArray) -> float:
     """Return twice the usual distance between neighbouring rows, or the least reach when they are dense."""
-    if len(rows) < 2:
+    if not 2 <= len(rows) <= _CHUNK:
         return _LEAST_REACH
-    squares = ((rows[:, None, :] - rows[None, :, :]) ** 2).sum(axis=2) if len(rows) <= _CHUNK else None
-    if squares is None:
-        return _LEAST_REACH
+    squares = ((rows[:, None, :] - rows[None, :, :]) ** 2).sum(axis=2)
     np.fill_diagonal(squares, np.inf)
     return max(_LEAST_REACH, 2.0 * float(np.quantile(np.sqrt(squares.min(axis=1)), 0.95)))

@@ -23,7 +23,7 @@ def test_the_factor_is_finite_positive_and_grows_with_the_scores(scores: list[fl
     values = np.array(scores)
     small = calibrated_factor(values)
     assert np.isfinite(small)
-    assert small >= 0
+    assert small > 0
     assert calibrated_factor(values * (1 + factor)) >= small
 
 

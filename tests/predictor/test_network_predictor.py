@@ -7,6 +7,7 @@ import pytest
 from predictor import NetworkPredictor, Prediction
 from predictor.errors import DeviceMismatchError, NotFittedError, OutOfDomainError, PredictorError
 from profiler.network import Add, Conv2d, Network, Opaque, TensorSpec
+from tests.predictor import _synthetic
 from tests.predictor._synthetic import (
     law_table,
     noisy,
@@ -188,3 +189,12 @@ def test_networks_alone_are_not_enough() -> None:
     rows = [row(network, "network", true_network_ms(network)) for network in networks]
     with pytest.raises(PredictorError, match="too few"):
         NetworkPredictor().fit(table_of_rows(rows))
+
+
+def test_a_device_without_noise_still_gets_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_synthetic, "NOISE", 0.0)
+    predictor = NetworkPredictor().fit(law_table(100, networks=20))
+    prediction = predictor.predict(some_network(np.random.default_rng(60)))
+    assert prediction.low_ms < prediction.latency_ms < prediction.high_ms
+    predictor.save(tmp_path / "p.safetensors")
+    assert NetworkPredictor.load(tmp_path / "p.safetensors").card == predictor.card
