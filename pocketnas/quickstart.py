@@ -54,14 +54,14 @@ class Plan:
 
 FAST = Plan(
     name="fast",
-    space=SpaceSettings(cells=3, channels=32, nodes=3),
+    space=SpaceSettings(cells=3, channels=24, nodes=3),
     kernels=120,
     networks=16,
     protocol=Protocol(rounds=6, max_rounds=8),
     search=SearchParams(
         EvolutionParams(population=16, generations=5, warmup_epochs=20, generation_epochs=4), candidates=10
     ),
-    verify=VerifyParams(finalists=3, epochs=30),
+    verify=VerifyParams(finalists=3, epochs=24),
 )
 FULL = Plan(
     name="full",
