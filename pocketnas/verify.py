@@ -56,7 +56,7 @@ LOCK_WAIT_S = 60.0
 """How long to wait for another job on the device; commands of one road follow each other closely."""
 
 _NOT_TRAINED = "within the budget, but others came first; more are trained with --finalists"
-_PROFILED_RUNS = 50
+_PROFILED_RUNS = 200
 _PROFILE_WARMUP_RUNS = 10
 
 
