@@ -17,6 +17,8 @@ from profiler.errors import ToolOutputError
 MAX_BYTES = 64 << 20
 # The longest honest lines are names of operators with many outputs, a few thousand characters.
 MAX_LINE = 16_384
+# A profile of ten thousand operators has some tens of thousands of lines.
+MAX_LINES = 400_000
 # Longest name that is kept of what a tool prints.
 MAX_NAME = 512
 
@@ -70,11 +72,13 @@ def read_text(data: bytes, kind: str) -> Text:
         kind: Kind of output, for the error.
 
     Raises:
-        ToolOutputError: The output is empty or larger than MAX_BYTES.
+        ToolOutputError: The output is empty, or larger than MAX_BYTES or MAX_LINES.
     """
     if len(data) > MAX_BYTES:
         raise ToolOutputError(kind, f"larger than {MAX_BYTES >> 20} MiB, which no output of this kind is")
     pieces = _decoded(data).split("\n")
+    if len(pieces) > MAX_LINES:
+        raise ToolOutputError(kind, f"more than {MAX_LINES} lines, which no output of this kind has")
     rest = pieces.pop()
     lines = [_line(number, piece, ended=True) for number, piece in enumerate(pieces, 1)]
     if rest:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from profiler.errors import ToolOutputError
-from profiler.tool_outputs._lines import MAX_BYTES, short
+from profiler.tool_outputs._lines import short
 from profiler.tool_outputs._operator_table import Operator
 from profiler.tool_outputs._wire import Message
 
 RESULT_KIND: Final = "benchmark_result"
 PROFILE_KIND: Final = "op_profile"
 
+# Ten thousand operators, at some two hundred bytes each, take half of it.
+_MOST_BYTES: Final = 4 << 20
 _KIB: Final = 1024
 _US_OF_MS: Final = 1000
 
@@ -127,8 +129,8 @@ def parse_op_profile(data: bytes) -> OpProfileFile:
 def _message(data: bytes, kind: str) -> Message:
     if not data:
         raise ToolOutputError(kind, "empty")
-    if len(data) > MAX_BYTES:
-        raise ToolOutputError(kind, f"larger than {MAX_BYTES >> 20} MiB")
+    if len(data) > _MOST_BYTES:
+        raise ToolOutputError(kind, f"larger than {_MOST_BYTES >> 20} MiB, which no file of this kind is")
     return Message(data, kind)
 
 

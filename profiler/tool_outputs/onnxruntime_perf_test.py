@@ -110,8 +110,7 @@ def parse_onnxruntime_perf_test(data: bytes) -> PerfTestOutput:
             failure = failure or (own if line.whole and _FAILED.search(own) else None)
             continue
         name, value = item
-        again = name in ("average_ms", "session_creation_ms") and "average_ms" in runs[-1]
-        if again and runs[-1].get(name) != value:
+        if "average_ms" in runs[-1] and _begins_again(name, runs[-1].get(name), value):
             runs.append({})
         runs[-1].setdefault(name, value)
     known = [PerfTestRun(**run) for run in runs if run]  # type: ignore[arg-type]  # _item gives whole numbers their type
@@ -119,6 +118,11 @@ def parse_onnxruntime_perf_test(data: bytes) -> PerfTestOutput:
     if not known and (failure is None or "onnxruntime" not in failure):
         raise ToolOutputError(KIND, "no line of it is one that onnxruntime_perf_test prints")
     return PerfTestOutput(done and not _cut(text), None if done else failure, tuple(known))
+
+
+def _begins_again(name: str, known: float | None, value: float) -> bool:
+    """Whether a figure is one of the next run: a new session, or another value of what a run has one of."""
+    return name == "session_creation_ms" or (name in ("average_ms", "requests") and known not in (None, value))
 
 
 def _item(text: str, line: Line) -> tuple[str, float | int] | None:

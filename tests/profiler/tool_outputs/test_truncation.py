@@ -39,7 +39,9 @@ def failures(sample: Sample, step: int) -> list[str]:
 @pytest.mark.parametrize("sample", CORPUS)
 def test_no_cut_makes_a_number(sample: Sample) -> None:
     size = len(sample.data)
-    step = next(prime for prime in (1, 2, 3, 5, 7, 11, 17, 29, 53, 97, 193, 389) if size <= prime * CUTS or prime == 389)
+    step = next(
+        prime for prime in (1, 2, 3, 5, 7, 11, 17, 29, 53, 97, 193, 389) if size <= prime * CUTS or prime == 389
+    )
     assert failures(sample, step) == []
 
 
