@@ -228,8 +228,8 @@ class _Bench:
         facts = self._backend.facts()
         costs = tuple(OperatorCost(name=o.name, kind=o.kind, mean_ms=o.mean_ms) for o in profile.operators)
         note = (
-            f"Mean of {_PROFILED_RUNS} runs by the profiler of {facts.runtime} {facts.runtime_version}; profiling "
-            f"itself takes time, so the whole ran in {profile.end_to_end_ms:.3g} ms."
+            f"Mean of the calmer half of {_PROFILED_RUNS} runs by the profiler of {facts.runtime} "
+            f"{facts.runtime_version}; profiling itself takes time, so the whole ran in {profile.end_to_end_ms:.3g} ms."
         )
         return costs, note
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from profiler.errors import MeasurementError
-from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime
+from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime, calm_half
 
 KNOWN_VERSIONS = ("2.1.6", "2.2.0", "2.3.0")
 """Versions of ai-edge-litert whose C interface was tried; 2.1.2 aborts the process."""
@@ -39,16 +39,17 @@ def read_litert_events(profile: bytes, *, runs: int) -> OperatorProfile:
     tags = [[tag for tag, _ in run] for run in operators]
     if len(per_run) != runs or not tags[0] or any(found != tags[0] for found in tags):
         raise MeasurementError("LiteRT's profile has no operators, or not the same ones in each run")
+    calm = calm_half(whole_us)
     times = tuple(
         OperatorTime(
             name=f"{position}:{same[0][0]}",
             kind=same[0][0],
-            mean_ms=sum(elapsed_us for _, elapsed_us in same) / runs / 1e3,
-            runs=runs,
+            mean_ms=sum(elapsed_us for _, elapsed_us in same) / len(calm) / 1e3,
+            runs=len(calm),
         )
-        for position, same in enumerate(zip(*operators, strict=True))
+        for position, same in enumerate(zip(*(operators[run] for run in calm), strict=True))
     )
-    return OperatorProfile(times, sum(whole_us) / runs / 1e3)
+    return OperatorProfile(times, sum(whole_us[run] for run in calm) / len(calm) / 1e3)
 
 
 def _operators(run: dict[str, Any]) -> list[tuple[str, float]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from profiler.errors import MeasurementError
-from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime
+from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime, calm_half
 
 _KERNEL_SUFFIX = "_kernel_time"
 _RUN = "model_run"
@@ -33,16 +33,18 @@ def read_ort_trace(trace: bytes, *, warmup_runs: int, runs: int) -> OperatorProf
     names = [[event["name"] for event in run] for run in per_run]
     if not names[0] or any(found != names[0] for found in names):
         raise MeasurementError("ONNX Runtime's trace has no operators, or not the same ones in each run")
+    whole_us = [_duration_us(run) for run in whole[warmup_runs:]]
+    calm = calm_half(whole_us)
     operators = tuple(
         OperatorTime(
             name=str(same[0]["name"]).removesuffix(_KERNEL_SUFFIX),
             kind=str(same[0]["args"]["op_name"]),
-            mean_ms=sum(map(_duration_us, same)) / runs / 1e3,
-            runs=runs,
+            mean_ms=sum(map(_duration_us, same)) / len(calm) / 1e3,
+            runs=len(calm),
         )
-        for same in zip(*per_run, strict=True)
+        for same in zip(*(per_run[run] for run in calm), strict=True)
     )
-    return OperatorProfile(operators, sum(map(_duration_us, whole[warmup_runs:])) / runs / 1e3)
+    return OperatorProfile(operators, sum(whole_us[run] for run in calm) / len(calm) / 1e3)
 
 
 def _events(trace: bytes) -> list[Mapping[str, Any]]:
