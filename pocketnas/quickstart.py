@@ -59,9 +59,9 @@ FAST = Plan(
     networks=16,
     protocol=Protocol(rounds=6, max_rounds=8),
     search=SearchParams(
-        EvolutionParams(population=16, generations=5, warmup_epochs=20, generation_epochs=4), candidates=10
+        EvolutionParams(population=16, generations=4, warmup_epochs=20, generation_epochs=4), candidates=10
     ),
-    verify=VerifyParams(finalists=3, epochs=24),
+    verify=VerifyParams(finalists=3, epochs=20),
 )
 FULL = Plan(
     name="full",
@@ -70,9 +70,9 @@ FULL = Plan(
     networks=32,
     protocol=Protocol(),
     search=SearchParams(
-        EvolutionParams(population=24, generations=12, warmup_epochs=40, generation_epochs=5), candidates=16
+        EvolutionParams(population=24, generations=10, warmup_epochs=40, generation_epochs=5), candidates=16
     ),
-    verify=VerifyParams(finalists=4, epochs=60),
+    verify=VerifyParams(finalists=4, epochs=45),
 )
 
 
