@@ -82,7 +82,8 @@ class RunReading:
     Attributes:
         stages: Statistics lines in order; a line that is printed twice counts once.
         summary: The summary line.
-        begun: Whether a line from before the stages was seen.
+        started: Whether the run's first line was seen.
+        begun: Whether any line from before the stages was seen.
         elided: Whether somebody marked lines as left out.
         profiled: Whether the tool was told to profile operators.
         profiled_to_file: Whether it was told to write the profile to a file.
@@ -99,6 +100,7 @@ class RunReading:
 
     stages: list[Stage] = field(default_factory=list)
     summary: Summary | None = None
+    started: bool = False
     begun: bool = False
     elided: bool = False
     profiled: bool = False
@@ -174,12 +176,13 @@ class RunReading:
         return self.stages[0].get("avg") if self._has_both_stages() else None
 
     def _stages_are_all_there(self) -> bool:
+        """Whether the log does not begin in the middle of the run: then its first stages, or both, are missing."""
         summary = self.summary
-        if summary is None or not self.stages:
-            # A summary line quoted alone is whole; a log that goes from its head to its summary has lost lines.
-            return self.elided or not self.begun
+        if summary is None or self.elided or self.detailed:
+            return True
+        if not self.stages:
+            # A summary line that is quoted alone is whole.
+            return self.started or not self.begun
         warmup_us = summary.get("warmup_avg")
-        warmup = next((stage for stage in self.stages if stage.averages(warmup_us)), None)
-        runs = self._runs_stage()
-        missing = runs is None or (warmup_us is not None and (warmup is None or len(self.stages) < 2))
-        return not missing or self.elided or self.detailed
+        warmed_up = warmup_us is None or self.started or len(self.stages) > 1
+        return self._runs_stage() is not None and warmed_up

@@ -13,6 +13,7 @@ _APPLIED = re.compile(
 )
 _REFUSED = re.compile(r"[Tt]hough (?P<name>\S{1,40}) delegate is .{0,40}applied, the model graph will not be executed")
 _REPLACING = re.compile(r"Replacing ([0-9]{1,9}) (?:out of ([0-9]{1,9}) )?node\(s\) with delegate \(([^()]{1,80})\)")
+_DELEGATED = re.compile(r"([0-9]{1,9}) nodes delegated out of ([0-9]{1,9})")
 _KERNELS = re.compile(r"w/ ([0-9]{1,9}) delegate kernels")
 _GPU_API = re.compile(r"Initialized (\S{1,40})-based API")
 
@@ -50,6 +51,8 @@ def read_delegate(text: str, known: DelegateUse | None) -> DelegateUse | None:
     if found := _REPLACING.search(text):
         total = count(found[2]) if found[2] else None
         return replace(use, name=use.name or found[3], nodes_delegated=count(found[1]), nodes_total=total)
+    if found := _DELEGATED.search(text):
+        return replace(use, nodes_delegated=count(found[1]), nodes_total=count(found[2]))
     if found := _GPU_API.search(text):
         return replace(use, gpu_api=found[1])
     return known

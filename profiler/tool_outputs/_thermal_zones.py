@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from profiler.tool_outputs._figures import count, integer
+from profiler.tool_outputs._figures import count, number
 from profiler.tool_outputs._lines import Line, Text, short, without_prompt
 
 _ZONE_FILE = re.compile(r"thermal_zone([0-9]{1,4})/(type|temp)\b")
+_ALL_ZONES = re.compile(r"thermal_zone\S{0,20}/(type|temp)\b")
 _TRIP = re.compile(r"trip_point|_hyst\b|cooling_device|/policy\b|/mode\b")
 _HEAD = re.compile(r"==> (\S{1,300}) <==")
 _COMMAND = re.compile(r"[^$#]{0,80}[$#] ?cat (\S{1,300})")
 _GREPPED = re.compile(r"(\S{0,300}thermal_zone[0-9]{1,4}/(?:type|temp)):\s?(.{0,100})")
-_PAIR = re.compile(r"([A-Za-z][\w.+-]{1,63})\s?[:=]\s*(-?[0-9]{1,12})")
+_PAIR = re.compile(r"([A-Za-z][\w.+-]{1,63})(?:\s?[:=]\s*|\s+)(-?[0-9.]{1,12})")
+_ROW = re.compile(r"\S{0,300}thermal_zone([0-9]{1,4}):?\s+([A-Za-z][\w.+-]{1,63})[\s:=]+(-?[0-9.]{1,12})")
+_REFUSAL = re.compile(r"\S{1,60}: .*(?:Permission denied|No such|Invalid argument|inaccessible or not found)")
 _ALONE = re.compile(r"[A-Za-z][\w.+-]*[-_0-9][\w.+-]*")
 _ASSIGNED = re.compile(r"(type|temp)=([\w.+-]{1,64})")
 _SENSOR = re.compile(r"[a-z]{2,20}:([\w.-]{1,60}):([\w.-]{0,60}):([0-9]{1,7})")
@@ -39,12 +42,12 @@ class ThermalZone:
     zone: int | None
     name: str | None
     temperature_c: float | None = None
-    raw: int | None = None
+    raw: float | None = None
     units_per_c: int | None = None
     alias: str | None = None
 
 
-def degrees(raw: int) -> float | None:
+def degrees(raw: float) -> float | None:
     """Return a zone's temperature in °C; the unit, m°C, tenths or °C, is told by the size, for no file tells it.
 
     Example:
@@ -74,15 +77,24 @@ class _Listing:
         self._numbered: dict[int, ThermalZone] = {}
         self._file: str | None = None
         self._sure = False
+        self._columns: dict[str, list[str]] = {"type": [], "temp": []}
 
     def zones(self) -> tuple[ThermalZone, ...]:
         """Return the zones in the listing's order, numbered ones first; none when all of it could be mere words."""
-        return (*self._numbered.values(), *self._zones) if self._sure or self._numbered else ()
+        listed = self._columns
+        # `cat thermal_zone*/type` and `cat thermal_zone*/temp`: the same zones only if none was refused.
+        paired = len(listed["type"]) == len(listed["temp"])
+        raws = [number(text) for text in listed["temp"]] if paired else [None] * len(listed["type"])
+        zipped = (
+            _measured(ThermalZone(None, short(name)), raw) for name, raw in zip(listed["type"], raws, strict=True)
+        )
+        sure = self._sure or self._numbered or listed["type"]
+        return (*self._numbered.values(), *self._zones, *zipped) if sure else ()
 
     def read(self, line: Line) -> bool:
         """Take one more line; whether listings have such lines."""
         text = line.text.strip()
-        if not text:
+        if not text or _REFUSAL.fullmatch(text):
             return True
         command = _HEAD.fullmatch(text) or _COMMAND.match(text)
         if command:
@@ -98,14 +110,18 @@ class _Listing:
 
     def _content(self, file: str, text: str) -> bool:
         zone = _ZONE_FILE.search(file)
+        every = _ALL_ZONES.search(file)
+        if zone is None and every:
+            self._columns[every[1]].append(text)
+            return True
         if zone is None:
             return bool(_TRIP.search(file)) or self._entry(text)
-        number = int(zone[1])
-        known = self._numbered.get(number, ThermalZone(number, None))
+        index = int(zone[1])
+        known = self._numbered.get(index, ThermalZone(index, None))
         if zone[2] == "type":
-            self._numbered[number] = replace(known, name=short(text) or None)
+            self._numbered[index] = replace(known, name=short(text) or None)
         else:
-            self._numbered[number] = _measured(known, integer(text))
+            self._numbered[index] = _measured(known, number(text))
         return True
 
     def _entry(self, text: str) -> bool:
@@ -114,7 +130,10 @@ class _Listing:
         elif found := _ASSIGNED.fullmatch(text):
             self._assigned(found[1], found[2])
         elif found := _PAIR.fullmatch(text):
-            self._zones.append(_measured(ThermalZone(None, found[1]), integer(found[2])))
+            self._zones.append(_measured(ThermalZone(None, found[1]), number(found[2])))
+        elif found := _ROW.fullmatch(text):
+            index = int(found[1])
+            self._numbered[index] = _measured(ThermalZone(index, found[2]), number(found[3]))
         elif _ALONE.fullmatch(text):
             self._zones.append(ThermalZone(None, short(text)))
             return True
@@ -127,8 +146,8 @@ class _Listing:
         if key == "type":
             self._zones.append(ThermalZone(None, value))
         elif self._zones and self._zones[-1].raw is None:
-            self._zones[-1] = _measured(self._zones[-1], integer(value))
+            self._zones[-1] = _measured(self._zones[-1], number(value))
 
 
-def _measured(zone: ThermalZone, raw: int | None) -> ThermalZone:
+def _measured(zone: ThermalZone, raw: float | None) -> ThermalZone:
     return zone if raw is None else replace(zone, raw=raw, temperature_c=degrees(raw))

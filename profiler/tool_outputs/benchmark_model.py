@@ -29,6 +29,7 @@ _HEAD = re.compile(
     r"|\S delegate created\.?$|[Aa]pplied \S+ delegate, and the model graph|delegate is .{0,40}applied, the model graph"
     r"|^Running TensorFlow Lite benchmark with args"
 )
+_START = re.compile(r"STARTING!$|^Log parameter values verbosely: |^(?:Min )?[Nn]um runs: \[")
 _RESTART = re.compile(r"STARTING!$|^Loaded model\b|^Log parameter values verbosely: |^Initialized session in ")
 _OTHER = re.compile(
     r"^Unconsumed cmdline flags|^Benchmarking failed|^Number of nodes executed: |nodes observed$"
@@ -162,6 +163,7 @@ class _LogReading:
         if began_again or run.summary is not None or (_RESTART.search(text) and (run.stages or run.has_profile)):
             self._next_run()
         self._run.begun = True
+        self._run.started = self._run.started or _START.search(text) is not None
         self._run.detailed = self._run.detailed or "with detailed stat logging" in text
 
     def _next_run(self) -> None:

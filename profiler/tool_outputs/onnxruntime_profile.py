@@ -76,6 +76,9 @@ def parse_onnxruntime_profile(data: bytes) -> ProfileOutput:
         events, complete = _events(data.decode("utf-8-sig", "replace"))
     except RecursionError as err:
         raise ToolOutputError(KIND, "nested deeper than any profile") from err
+    if len(events) == 1 and isinstance(wrapped := events[0].get("traceEvents"), list):
+        # Chrome's other form: a document with the list inside.
+        events, complete = [event for event in wrapped if isinstance(event, dict)], True
     events = [event for event in events if "cat" in event and ("name" in event or "dur" in event)]
     if not events:
         raise ToolOutputError(KIND, "it holds no event of ONNX Runtime's profiler")

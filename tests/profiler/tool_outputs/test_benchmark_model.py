@@ -160,11 +160,21 @@ def test_a_last_line_without_its_newline_needs_a_witness() -> None:
         assert not parse(cut[:-missing]).complete
 
 
-def test_a_log_that_lost_its_stages_is_incomplete() -> None:
-    assert not parse(HEAD + SUMMARY).complete
+def test_a_log_that_begins_in_the_middle_is_incomplete() -> None:
+    _, runs, *_ = STAGES.split("\n\n")
+    middle = HEAD.splitlines()[-1] + "\n"
+    assert not parse(runs + "\n" + SUMMARY).complete
+    assert not parse(middle + SUMMARY).complete
+    assert parse(middle + "...\n" + SUMMARY).complete
+    assert parse(middle + STAGES + SUMMARY).complete
     assert parse(SUMMARY).complete
-    assert parse(HEAD + "...\n" + SUMMARY).complete
-    assert not parse(STAGES.split("\n\n")[1] + "\n" + SUMMARY).complete
+    assert parse(HEAD + SUMMARY).complete
+    assert parse(HEAD + runs + "\n" + SUMMARY).complete
+
+
+def test_a_stage_that_the_summary_contradicts_is_not_its_count() -> None:
+    output = parse(LOG.replace("Inference (avg): 1925.25", "Inference (avg): 19.25"))
+    assert (output.complete, output.runs[0].count) == (False, None)
 
 
 def test_closing_statistics_of_a_table_are_no_run() -> None:

@@ -112,6 +112,10 @@ def test_thermal_service_is_read_where_sensors_speak() -> None:
     "listing",
     [
         "cpu-0: 37000\ngpu: 309\n",
+        "cpu-0\t37000\ngpu    30.9\n",
+        "thermal_zone0: cpu-0 37000\n/sys/class/thermal/thermal_zone1 gpu 309\n",
+        "$ cat /sys/class/thermal/thermal_zone*/type\ncpu-0\ngpu\n"
+        "$ cat /sys/class/thermal/thermal_zone*/temp\n37000\n309\n",
         "type=cpu-0\ntemp=37000\ntype=gpu\ntemp=309\n",
         "p:/ # cat /sys/class/thermal/thermal_zone0/type\ncpu-0\n"
         "p:/ # cat /sys/class/thermal/thermal_zone0/temp\n37000\n"
@@ -128,6 +132,14 @@ def test_thermal_service_is_read_where_sensors_speak() -> None:
 def test_listings_of_zones(listing: str) -> None:
     said = parse_thermal(listing.encode())
     assert [(zone.name, zone.temperature_c) for zone in said.zones] == [("cpu-0", 37.0), ("gpu", 30.9)]
+
+
+def test_refused_zones_are_unknown_and_not_the_next_one() -> None:
+    listing = (
+        "$ cat /sys/class/thermal/thermal_zone*/type\ncpu-0\ngpu\n$ cat /sys/class/thermal/thermal_zone*/temp\n"
+        "cat: /sys/class/thermal/thermal_zone0/temp: Permission denied\n309\n"
+    )
+    assert [zone.temperature_c for zone in parse_thermal(listing.encode()).zones] == [None, None]
 
 
 @pytest.mark.parametrize(("raw", "degrees"), [(25000, 25), (309, 30.9), (31, 31), (-40, None), (0, None), (150, None)])

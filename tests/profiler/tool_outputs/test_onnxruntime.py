@@ -66,6 +66,13 @@ def test_profile_whole() -> None:
     assert (said.complete, said.model_runs_us, said.executions_us, said.nodes_total_us) == (True, (900,), (600,), 540)
 
 
+def test_profile_as_a_document_of_chrome() -> None:
+    listed = "[" + ",".join(EVENTS) + "]"
+    assert parse_onnxruntime_profile(f'{{"traceEvents": {listed}}}'.encode()) == parse_onnxruntime_profile(
+        listed.encode()
+    )
+
+
 def test_profile_in_parts_is_not_summed() -> None:
     part = parse_onnxruntime_profile((",\n".join(EVENTS) + ",\n").encode())
     assert (part.complete, part.nodes_total_us, len(part.nodes)) == (False, None, 2)
