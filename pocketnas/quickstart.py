@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +52,11 @@ class Plan:
     search: SearchParams
     verify: VerifyParams
 
+    @property
+    def key(self) -> str:
+        """Name and digest of all settings: another version of pocketnas may have a plan of the same name."""
+        return f"{self.name}-{hashlib.sha256(repr(self).encode()).hexdigest()[:8]}"
+
 
 FAST = Plan(
     name="fast",
@@ -82,7 +88,7 @@ class QuickstartCall(JsonFile):
     Attributes:
         device: The device's settings.
         data: Name or path of the images.
-        plan: Name of the plan.
+        plan: Key of the plan.
         budget_ms: The budget that was given; None for the default.
         seed: Fixes every random choice.
     """
@@ -128,7 +134,7 @@ def quickstart(
     """
     folder.mkdir(parents=True, exist_ok=True)
     settings = device.model_dump(mode="json")
-    _claim(folder, QuickstartCall(device=settings, data=data_name, plan=plan.name, budget_ms=budget_ms, seed=seed))
+    _claim(folder, QuickstartCall(device=settings, data=data_name, plan=plan.key, budget_ms=budget_ms, seed=seed))
     images = load_images(data_name, seed=seed)
     space = plan.space.space_for(images)
     predictor, durations_s = _learn(device, space, folder, observer, plan, seed)
