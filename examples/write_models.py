@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
-from ai_edge_litert.interpreter import Interpreter
 
+from profiler.backends import HostBackend
+from profiler.devices import HostDevice
 from profiler.formats import build_torch, calibrate, write_onnx, write_tflite
 from profiler.network import Add, Conv2d, Dense, GlobalAvgPool2d, Network, Relu, TensorSpec
 
@@ -46,6 +46,7 @@ def main(directory: Path) -> None:
         "model-int8.tflite": write_tflite(network, quantization=calibrate(network, samples)),
         "model.onnx": write_onnx(network),
     }
+    directory.mkdir(parents=True, exist_ok=True)
     for name, model in files.items():
         (directory / name).write_bytes(model)
         print(f"{directory / name}: {len(model)} bytes")
@@ -53,11 +54,10 @@ def main(directory: Path) -> None:
     image = samples[0][0]
     with torch.no_grad():
         expected = build_torch(network)(torch.from_numpy(image))[0].numpy()
-    litert = Interpreter(str(directory / "model.tflite")).get_signature_runner()(image=image)["logits"]
-    onnx_session = onnxruntime.InferenceSession(directory / "model.onnx", providers=["CPUExecutionProvider"])
-    (onnx,) = onnx_session.run(["logits"], {"image": image})
-    print(f"largest difference to torch: LiteRT {np.abs(litert - expected).max():.1e}", end=", ")
-    print(f"ONNX Runtime {np.abs(onnx - expected).max():.1e}")
+    for runtime, name in (("litert", "model.tflite"), ("onnxruntime", "model.onnx")):
+        with HostBackend(HostDevice(name=f"host-{runtime}", runtime=runtime)) as backend:
+            found = backend.compute_model(files[name], {"image": image})["logits"]
+        print(f"largest difference between torch and {runtime}: {np.abs(found - expected).max():.1e}")
 
 
 if __name__ == "__main__":
