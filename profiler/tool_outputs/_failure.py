@@ -13,7 +13,7 @@ _ALWAYS = re.compile(
     r"Unconsumed cmdline flags|unrecognized commandline flag"
     r"|[Tt]hough \S{1,40} delegate is .{0,40}applied, the model graph will not be executed by the delegate"
     r"|Could not create \S{1,40} delegate|[Ff]ailed to (?:apply|create|load) (?:\S{1,40} )?[Dd]elegate"
-    r"|(?:acceleration|delegate) is (?:unsupported|not supported) on this platform"
+    r"|(?:acceleration|delegate) (?:is unsupported|is not supported|isn't supported)"
     r"|Disallowing CPU fallback|couldn't find the specified accelerator"
 )
 _VERDICT = "Benchmarking failed"

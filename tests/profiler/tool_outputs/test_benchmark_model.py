@@ -287,6 +287,7 @@ FAILURES = [
     "Though NNAPI delegate is explicitly applied, the model graph will not be executed by the delegate.",
     "Could not create Hexagon delegate: platform may not support delegate or required libraries are missing",
     "ERROR: Failed to apply GPU delegate.",
+    "WARN: GPU acceleration is unsupported on this platform.",
 ]
 
 
