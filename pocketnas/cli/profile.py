@@ -69,7 +69,7 @@ def command(
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", help="Least rounds of every workload.")] = 6,
     max_rounds: Annotated[
         int, typer.Option("--max-rounds", metavar="N", help="Most rounds, for those that are not yet precise.")
-    ] = 12,
+    ] = 48,
     runs: Annotated[int, typer.Option("--runs", metavar="N", help="Timed runs in a round.")] = 20,
     operators: Annotated[
         bool, typer.Option("--operators", help="Time each operator inside the networks instead; nothing is stored.")

@@ -159,3 +159,15 @@ def _ready(store: Path) -> bool:
         return _rows(store) > 0
     except sqlite3.OperationalError:
         return False
+
+
+def test_defaults_of_profile_are_those_of_the_protocol() -> None:
+    import inspect
+
+    from pocketnas.cli import profile
+    from profiler.measure import Protocol
+
+    told = {name: parameter.default for name, parameter in inspect.signature(profile.command).parameters.items()}
+    protocol = Protocol()
+    assert (told["rounds"], told["max_rounds"]) == (protocol.rounds, protocol.max_rounds)
+    assert (told["runs"], told["seed"]) == (protocol.runs_per_block, protocol.seed)
