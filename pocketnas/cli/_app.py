@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pocketnas.cli import devices, fit, parse, predict, profile, quickstart, report, search, table, verify
+from pocketnas.cli import devices, fit, parse, phone, predict, profile, quickstart, report, search, table, verify
 from pocketnas.cli._screen import fail
 from profiler.errors import PocketnasError
 
@@ -39,6 +39,7 @@ _COMMANDS = (
     ("search", search.command, "Find accurate networks within a budget."),
     ("verify", verify.command, "Measure, train and export what was found."),
     ("report", report.command, "Make report.html of a result."),
+    ("phone", phone.command, "Serve an emulated phone to ADB clients."),
     ("parse", parse.command, "Read a saved output of a benchmark tool or a phone."),
 )
 for _name, _command, _summary in _COMMANDS:

@@ -62,6 +62,12 @@ class Screen:
         if self.as_json:
             sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
+    def line(self, value: Mapping[str, object]) -> None:
+        """Print a JSON document as one line at once, for a program that waits for it; nothing without --json."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+            sys.stdout.flush()
+
     @contextmanager
     def progress(self, title: str) -> Iterator[Advance]:
         """Show a bar with the time left while the block runs, and one line with its duration at the end.

@@ -1,0 +1,102 @@
+"""The shell services: a command's output raw (shell, exec), or in packets with its exit code (shell v2)."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+from profiler.phone._io import ByteInput, Pipes, Sink
+from profiler.phone._stream import Stream
+from profiler.phone.phone import Phone
+from profiler.phone.shell import run_script
+
+_PACKET = struct.Struct("<BI")
+_STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)
+_MAX_PACKET_BYTES = 1 << 20
+
+
+async def serve_shell(phone: Phone, stream: Stream, command: str, *, name: str, v2: bool) -> None:
+    """Run a command, or without one the lines of standard input, and send what it prints.
+
+    Args:
+        phone: Where it runs.
+        stream: The client's.
+        command: Text for the phone's shell.
+        name: The service's whole name, by which faults choose.
+        v2: Whether output goes in packets that end with the exit code.
+
+    Raises:
+        ConnectionAbortedError: A fault cuts the connection here.
+    """
+    output = _Output(phone, stream, name, v2=v2)
+    stdin = ByteInput()
+    feeding = asyncio.ensure_future(_feed(stream, stdin, v2=v2))
+    pipes = Pipes(stdin, output.sink(_STDOUT), output.sink(_STDERR))
+    try:
+        code = await run_script(phone, command, pipes, hang=phone.faults.take("hang", name) is not None)
+        await output.end(code)
+    finally:
+        feeding.cancel()
+
+
+async def _feed(stream: Stream, stdin: ByteInput, *, v2: bool) -> None:
+    """Hand the client's input on, until the client closes it or goes."""
+    try:
+        while True:
+            if not v2:
+                data = await stream.read()
+                if not data:
+                    return
+                stdin.feed(data)
+                continue
+            kind, length = _PACKET.unpack(await stream.read_exactly(_PACKET.size))
+            if length > _MAX_PACKET_BYTES:
+                return
+            data = await stream.read_exactly(length)
+            if kind == _CLOSE_STDIN:
+                stdin.end()
+            elif kind == _STDIN:
+                stdin.feed(data)
+    except (EOFError, BrokenPipeError):
+        pass
+    finally:
+        stdin.end()
+
+
+class _Output:
+    """A command's way to its client, where faults lie in wait."""
+
+    def __init__(self, phone: Phone, stream: Stream, name: str, *, v2: bool) -> None:
+        faults = phone.faults
+        self._stream, self._v2, self._sent = stream, v2, 0
+        self._cut = faults.take("cut_output", name)
+        self._truncated = faults.take("truncate_output", name)
+        self._slow = faults.take("slow_output", name)
+        self._lost = faults.take("lose_exit_status", name)
+
+    def sink(self, kind: int) -> Sink:
+        async def write(data: bytes) -> None:
+            await self._write(kind, data)
+
+        return write
+
+    async def end(self, code: int) -> None:
+        if self._v2 and not self._lost:
+            await self._stream.write(_PACKET.pack(_EXIT, 1) + bytes([code & 0xFF]))
+
+    async def _write(self, kind: int, data: bytes) -> None:
+        limit = self._cut or self._truncated
+        if limit:
+            data = data[: max(0, limit.at_bytes - self._sent)]
+        self._sent += len(data)
+        if self._slow:
+            for byte in data:
+                await self._write_plain(kind, bytes([byte]))
+                await asyncio.sleep(self._slow.seconds or 1.0)
+        elif data:
+            await self._write_plain(kind, data)
+        if self._cut and self._sent >= self._cut.at_bytes:
+            raise ConnectionAbortedError
+
+    async def _write_plain(self, kind: int, data: bytes) -> None:
+        await self._stream.write(_PACKET.pack(kind, len(data)) + data if self._v2 else data)
