@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from predictor import Prediction
 
 _SHOWN_KERNELS = 8
+_NAMED_UNKNOWNS = 3
 
 
 def command(
@@ -29,7 +30,8 @@ def command(
 ) -> None:
     """Predict latency with its interval, and name kernels that nothing like them was measured of.
 
-    A network with such kernels gets no number unless --allow-unknown asks for one.
+    Such kernels make the interval wide. With a kind of operator that was never measured there is no number
+    at all unless --allow-unknown asks for a bound.
 
     Example: pocketnas predict model.tflite --predictor host.safetensors
 
@@ -59,8 +61,13 @@ def _show(screen: Screen, path: Path, prediction: Prediction) -> None:
     interval = f"{prediction.low_ms:.4g} to {prediction.high_ms:.4g}"
     where = f"{prediction.device}, {prediction.runtime}, {prediction.threads} thread(s), {prediction.dtype}"
     screen.show(f"{path}: {prediction.latency_ms:.4g} ms predicted ({interval}) on {where}")
-    for kernel in prediction.out_of_domain:
-        screen.warn(f"out of domain, the number is a rough bound: {kernel}")
+    if prediction.out_of_domain:
+        named = "; ".join(prediction.out_of_domain[:_NAMED_UNKNOWNS])
+        more = len(prediction.out_of_domain) - _NAMED_UNKNOWNS
+        screen.warn(
+            f"{path}: out of domain, so the number is rough; nothing like these kernels was measured: {named}"
+            + (f" and {more} more (--json names all)" if more > 0 else "")
+        )
     largest = sorted(prediction.kernels, key=lambda kernel: -kernel.latency_ms)[:_SHOWN_KERNELS]
     rows = [[kernel.kernel, f"{kernel.latency_ms:.4g}", f"{kernel.share:.0%}"] for kernel in largest]
     screen.show(table("", ["largest kernels", "ms, predicted", "share"], rows, right=["ms, predicted", "share"]))
