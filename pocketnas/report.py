@@ -62,7 +62,7 @@ def render(result: SearchResult) -> str:
         figures=_script_safe(_drawn(result)),
         plotly_script=get_plotlyjs(),
         kernel_bars=_bars([(kernel.kernel, kernel.predicted_ms) for kernel in result.kernels]),
-        operator_bars=_bars([(_operator(cost), cost.mean_ms) for cost in result.operators]),
+        operator_bars=_bars([(_operator(cost), cost.mean_ms or 0.0) for cost in result.operators]),
         covered=sum(point.covered for point in result.predictor.calibration),
     )
 

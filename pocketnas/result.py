@@ -116,11 +116,17 @@ class KernelCost(Part):
 
 
 class OperatorCost(Part):
-    """The measured latency of one operator inside the chosen network, by the runtime's own profiler."""
+    """The measured latency of one operator inside the chosen network, by the runtime's own profiler.
+
+    Attributes:
+        name: The runtime's name of it.
+        kind: The runtime's type of it.
+        mean_ms: None where it is shorter than the microsecond that the profiler counts in.
+    """
 
     name: str
     kind: str
-    mean_ms: FiniteFloat
+    mean_ms: FiniteFloat | None
 
 
 class Generation(Part):

@@ -104,23 +104,28 @@ def verify(folder: Path, device: Device, observer: Observer, params: VerifyParam
     space = found.space.space_for(data)
     lowered = {candidate.name: space.lower(space.decode(candidate.genotype)) for candidate in found.front}
 
-    with open_backend(device, wait_s=LOCK_WAIT_S) as backend, Store(folder / STORE_NAME) as store:
-        _require_predicted_runtime(found, backend.facts())
-        bench = _Bench(backend, store, observer, replace(params.protocol, seed=found.seed))
-        first = bench.measure(lowered, f"measuring {len(lowered)} candidates on {device.name}", label="candidates")
+    protocol = replace(params.protocol, seed=found.seed)
+    with Store(folder / STORE_NAME) as store:
+        with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
+            _require_predicted_runtime(found, backend.facts())
+            bench = _Bench(backend, store, observer, protocol)
+            first = bench.measure(lowered, f"measuring {len(lowered)} candidates on {device.name}", label="candidates")
         within, too_slow = split_by_budget(found.front, first, found.budget_ms)
         if not within:
             raise _infeasible(found, too_slow)
         chosen, rest = within[: params.finalists], within[params.finalists :]
+        # Others may have the device while we train.
         trained = train_finalists(chosen, space, data, folder, observer, epochs=params.epochs, seed=found.seed)
         networks = {entry.candidate.name: entry.network for entry in trained}
-        second = bench.measure(networks, f"measuring {len(trained)} finalists again", label="finalists")
-        kept, missed = split_by_budget(chosen, second, found.budget_ms)
-        if not kept:
-            raise _infeasible(found, missed)
-        ranked = _ranked([entry for entry in trained if entry.candidate in kept])
-        operators, operators_note = bench.profile(ranked[0].network)
-        measurement = measurement_info(backend, params.protocol, found.dtype)
+        with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
+            bench = _Bench(backend, store, observer, protocol)
+            second = bench.measure(networks, f"measuring {len(trained)} finalists again", label="finalists")
+            kept, missed = split_by_budget(chosen, second, found.budget_ms)
+            if not kept:
+                raise _infeasible(found, missed)
+            ranked = _ranked([entry for entry in trained if entry.candidate in kept])
+            operators, operators_note = bench.profile(ranked[0].network)
+            measurement = measurement_info(backend, protocol, found.dtype)
     exported = _export(ranked, folder, data)
     result = SearchResult(
         pocketnas=version("pocketnas"),
