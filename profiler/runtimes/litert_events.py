@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from profiler.errors import MeasurementError
-from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime, calm_half
+from profiler.runtimes.operator_profile import OperatorProfile, summarise_runs
 
 KNOWN_VERSIONS = ("2.1.6", "2.2.0", "2.3.0")
 """Versions of ai-edge-litert whose C interface was tried; 2.1.2 aborts the process."""
@@ -28,7 +28,7 @@ def read_litert_events(profile: bytes, *, runs: int) -> OperatorProfile:
 
     Raises:
         MeasurementError: The list is not as said, an event has an unknown type or lasts longer than
-            its run, or runs differ in their operators.
+            its run, runs differ in their operators, or most operators are too short to be timed.
     """
     try:
         per_run = json.loads(profile)
@@ -39,17 +39,8 @@ def read_litert_events(profile: bytes, *, runs: int) -> OperatorProfile:
     tags = [[tag for tag, _ in run] for run in operators]
     if len(per_run) != runs or not tags[0] or any(found != tags[0] for found in tags):
         raise MeasurementError("LiteRT's profile has no operators, or not the same ones in each run")
-    calm = calm_half(whole_us)
-    times = tuple(
-        OperatorTime(
-            name=f"{position}:{same[0][0]}",
-            kind=same[0][0],
-            mean_ms=sum(elapsed_us for _, elapsed_us in same) / len(calm) / 1e3,
-            runs=len(calm),
-        )
-        for position, same in enumerate(zip(*(operators[run] for run in calm), strict=True))
-    )
-    return OperatorProfile(times, sum(whole_us[run] for run in calm) / len(calm) / 1e3)
+    named = [(f"{position}:{tag}", tag) for position, tag in enumerate(tags[0])]
+    return summarise_runs(named, [[elapsed_us for _, elapsed_us in run] for run in operators], whole_us)
 
 
 def _operators(run: dict[str, Any]) -> list[tuple[str, float]]:

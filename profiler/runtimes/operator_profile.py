@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from profiler.errors import MeasurementError
+
 
 @dataclass(frozen=True)
 class OperatorTime:
@@ -13,13 +15,14 @@ class OperatorTime:
     Attributes:
         name: The runtime's name of the operator or node (fused operators have new names).
         kind: The runtime's type of it, such as "Conv" or "Convolution (NHWC, F32) IGEMM".
-        mean_ms: Mean over the calm half of the profiled runs.
+        mean_ms: Mean over the calm half of the profiled runs; None where no run reached the whole
+            microsecond that profilers count in.
         runs: How many runs the mean is over.
     """
 
     name: str
     kind: str
-    mean_ms: float
+    mean_ms: float | None
     runs: int
 
 
@@ -34,6 +37,34 @@ class OperatorProfile:
 
     operators: tuple[OperatorTime, ...]
     end_to_end_ms: float
+
+
+def summarise_runs(
+    operators: Sequence[tuple[str, str]], durations_us: Sequence[Sequence[float]], end_to_end_us: Sequence[float]
+) -> OperatorProfile:
+    """Return the profile of a network from what a profiler said of each run.
+
+    Args:
+        operators: Name and kind of each operator, in execution order.
+        durations_us: For each run, the duration of each operator.
+        end_to_end_us: The latency of each run as a whole.
+
+    Raises:
+        MeasurementError: Most operators are shorter than the microseconds that the profiler counts in.
+    """
+    calm = calm_half(end_to_end_us)
+    times = []
+    for index, (name, kind) in enumerate(operators):
+        total_us = sum(durations_us[run][index] for run in calm)
+        times.append(OperatorTime(name, kind, total_us / len(calm) / 1e3 if total_us else None, len(calm)))
+    end_to_end_ms = sum(end_to_end_us[run] for run in calm) / len(calm) / 1e3
+    too_short = sum(time.mean_ms is None for time in times)
+    if 2 * too_short > len(times):
+        raise MeasurementError(
+            f"{too_short} of {len(times)} operators are shorter than the whole microseconds that the runtime's "
+            f"profiler counts in, and the network takes {end_to_end_ms:.3g} ms; measure its kernels instead"
+        )
+    return OperatorProfile(tuple(times), end_to_end_ms)
 
 
 def calm_half(end_to_end_us: Sequence[float]) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from profiler.errors import MeasurementError
-from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime, calm_half
+from profiler.runtimes.operator_profile import OperatorProfile, summarise_runs
 
 _KERNEL_SUFFIX = "_kernel_time"
 _RUN = "model_run"
@@ -22,7 +22,8 @@ def read_ort_trace(trace: bytes, *, warmup_runs: int, runs: int) -> OperatorProf
         runs: Runs after them.
 
     Raises:
-        MeasurementError: The trace is no such list, is cut short, or its runs differ in their operators.
+        MeasurementError: The trace is no such list, is cut short, its runs differ in their operators, or
+            most operators are too short to be timed.
     """
     events = _events(trace)
     whole = sorted((event for event in events if event.get("name") == _RUN), key=_start_us)
@@ -33,18 +34,9 @@ def read_ort_trace(trace: bytes, *, warmup_runs: int, runs: int) -> OperatorProf
     names = [[event["name"] for event in run] for run in per_run]
     if not names[0] or any(found != names[0] for found in names):
         raise MeasurementError("ONNX Runtime's trace has no operators, or not the same ones in each run")
-    whole_us = [_duration_us(run) for run in whole[warmup_runs:]]
-    calm = calm_half(whole_us)
-    operators = tuple(
-        OperatorTime(
-            name=str(same[0]["name"]).removesuffix(_KERNEL_SUFFIX),
-            kind=str(same[0]["args"]["op_name"]),
-            mean_ms=sum(map(_duration_us, same)) / len(calm) / 1e3,
-            runs=len(calm),
-        )
-        for same in zip(*(per_run[run] for run in calm), strict=True)
-    )
-    return OperatorProfile(operators, sum(whole_us[run] for run in calm) / len(calm) / 1e3)
+    named = [(str(node["name"]).removesuffix(_KERNEL_SUFFIX), str(node["args"]["op_name"])) for node in per_run[0]]
+    durations_us = [[_duration_us(node) for node in run] for run in per_run]
+    return summarise_runs(named, durations_us, [_duration_us(run) for run in whole[warmup_runs:]])
 
 
 def _events(trace: bytes) -> list[Mapping[str, Any]]:

@@ -72,7 +72,9 @@ def test_operators_inside_a_model_file(tmp_path: Path, capsys: pytest.CaptureFix
     found = _json(["profile", "--network", str(path), "--operators"], capsys)
     (profile,) = found["networks"]  # type: ignore[misc]
     assert found["source"] == "measured"
-    assert len(profile["operators"]) > 50 and all(entry["mean_ms"] >= 0 for entry in profile["operators"])
+    assert len(profile["operators"]) > 50 and all(
+        entry["mean_ms"] is None or entry["mean_ms"] > 0 for entry in profile["operators"]
+    )
 
 
 def test_operators_need_a_model(capsys: pytest.CaptureFixture[str]) -> None:

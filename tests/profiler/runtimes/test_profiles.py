@@ -63,6 +63,16 @@ def test_an_odd_trace_is_an_error(events: object) -> None:
         read(events)
 
 
+def test_operators_below_the_profilers_microsecond_have_no_latency() -> None:
+    runs = [litert_run(12, 0), litert_run(11, 0)]
+    assert [time.mean_ms for time in read_litert(runs).operators] == [pytest.approx(0.011), None]
+
+
+def test_a_network_of_operators_that_are_too_short_has_no_profile() -> None:
+    with pytest.raises(MeasurementError, match="2 of 2 operators are shorter"):
+        read_litert([litert_run(0, 0), litert_run(0, 0)])
+
+
 def test_a_cut_trace_is_an_error() -> None:
     with pytest.raises(MeasurementError, match="cut short"):
         read_ort_trace(json.dumps(trace()).encode()[:-5], warmup_runs=1, runs=4)
