@@ -33,6 +33,7 @@ from pocketnas.profiling import measure_workloads
 from pocketnas.result import (
     Candidate,
     Dropped,
+    MeasurementInfo,
     OperatorCost,
     SearchResult,
 )
@@ -44,9 +45,10 @@ from profiler.errors import ConfigError, MeasurementError, RuntimeNotSupportedEr
 from profiler.measure import Measurement, Protocol
 from profiler.network import Network
 from profiler.store import Store
-from profiler.workload import Workload
+from profiler.workload import Source, Workload
 from search.errors import InfeasibleError
 from search.images import ImageData, load_images
+from search.spaces import CarsSpace
 
 STORE_NAME = "measurements.db"
 TEST_IMAGES_NAME = "test_images.npz"
@@ -102,8 +104,71 @@ def verify(folder: Path, device: Device, observer: Observer, params: VerifyParam
     data = load_images(found.data, seed=found.seed)
     np.savez_compressed(folder / TEST_IMAGES_NAME, images=data.test_x, labels=data.test_y)
     space = found.space.space_for(data)
-    lowered = {candidate.name: space.lower(space.decode(candidate.genotype)) for candidate in found.front}
+    outcome = _measure_train_measure(found, space, data, folder, device, observer, params)
+    exported = _export(outcome.ranked, folder, data)
+    result = SearchResult(
+        pocketnas=version("pocketnas"),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=device.name,
+        source=outcome.source,
+        budget_ms=found.budget_ms,
+        budget_reason=found.budget_reason,
+        seed=found.seed,
+        space=space.identity,
+        finalists=tuple(
+            finalist_record(entry, files, outcome.second[entry.candidate.name], data, folder)
+            for entry, files in zip(outcome.ranked, exported, strict=True)
+        ),
+        dropped=outcome.dropped,
+        front=found.front,
+        data=data_info(found.data, data, TEST_IMAGES_NAME),
+        measurement=outcome.measurement,
+        predictor=predictor_info(predictor, found.front, outcome.first),
+        generations=found.generations,
+        kernels=kernel_costs(predictor, outcome.ranked[0].network),
+        operators=outcome.operators,
+        operators_note=outcome.operators_note,
+        durations_s={**found.durations_s, "verify": time.monotonic() - started_s},
+    )
+    result.save(folder)
+    return result
 
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What measuring and training brought.
+
+    Attributes:
+        source: Where the latencies come from.
+        first: Measurement of every candidate, untrained, by name.
+        second: Measurement of every finalist with its trained weights, by name.
+        ranked: Finalists within the budget, best first.
+        dropped: All other candidates, with the reason.
+        operators: Latency of each operator inside the best one.
+        operators_note: How that was had, or why it was not.
+        measurement: Where and how was measured.
+    """
+
+    source: Source
+    first: Mapping[str, Measurement]
+    second: Mapping[str, Measurement]
+    ranked: Sequence[Trained]
+    dropped: tuple[Dropped, ...]
+    operators: tuple[OperatorCost, ...]
+    operators_note: str
+    measurement: MeasurementInfo
+
+
+def _measure_train_measure(
+    found: FoundFront,
+    space: CarsSpace,
+    data: ImageData,
+    folder: Path,
+    device: Device,
+    observer: Observer,
+    params: VerifyParams,
+) -> _Outcome:
+    lowered = {candidate.name: space.lower(space.decode(candidate.genotype)) for candidate in found.front}
     protocol = replace(params.protocol, seed=found.seed)
     with Store(folder / STORE_NAME) as store:
         with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
@@ -123,36 +188,13 @@ def verify(folder: Path, device: Device, observer: Observer, params: VerifyParam
             kept, missed = split_by_budget(chosen, second, found.budget_ms)
             if not kept:
                 raise _infeasible(found, missed)
-            ranked = _ranked([entry for entry in trained if entry.candidate in kept])
-            operators, operators_note = bench.profile(ranked[0].network)
+            within_both = [entry for entry in trained if entry.candidate in kept]
+            ranked = sorted(within_both, key=lambda entry: -entry.validation_accuracy)
+            operators, note = bench.profile(ranked[0].network)
             measurement = measurement_info(backend, protocol, found.dtype)
-    exported = _export(ranked, folder, data)
-    result = SearchResult(
-        pocketnas=version("pocketnas"),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        device=device.name,
-        source=backend.source,
-        budget_ms=found.budget_ms,
-        budget_reason=found.budget_reason,
-        seed=found.seed,
-        space=space.identity,
-        finalists=tuple(
-            finalist_record(entry, files, second[entry.candidate.name], data, folder)
-            for entry, files in zip(ranked, exported, strict=True)
-        ),
-        dropped=(*too_slow, *missed, *(dropped_record(left, first[left.name], _NOT_TRAINED) for left in rest)),
-        front=found.front,
-        data=data_info(found.data, data, TEST_IMAGES_NAME),
-        measurement=measurement,
-        predictor=predictor_info(predictor, found.front, first),
-        generations=found.generations,
-        kernels=kernel_costs(predictor, ranked[0].network),
-        operators=operators,
-        operators_note=operators_note,
-        durations_s={**found.durations_s, "verify": time.monotonic() - started_s},
-    )
-    result.save(folder)
-    return result
+    untrained = (dropped_record(left, first[left.name], _NOT_TRAINED) for left in rest)
+    dropped = (*too_slow, *missed, *untrained)
+    return _Outcome(backend.source, first, second, ranked, dropped, operators, note, measurement)
 
 
 def _require_predicted_runtime(found: FoundFront, facts: DeviceFacts) -> None:
@@ -163,10 +205,6 @@ def _require_predicted_runtime(found: FoundFront, facts: DeviceFacts) -> None:
             "change devices.yaml back, or profile and search again",
             key=found.device,
         )
-
-
-def _ranked(trained: Sequence[Trained]) -> list[Trained]:
-    return sorted(trained, key=lambda entry: -entry.validation_accuracy)
 
 
 def _export(trained: Sequence[Trained], folder: Path, data: ImageData) -> list[Exported]:
