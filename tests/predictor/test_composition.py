@@ -64,7 +64,8 @@ def test_uncertain_kernels_widen_the_interval_of_a_network() -> None:
     composition, _ = fit_composition(networks, np.array([truth(n, 1.0, 0.0, 0.5) for n in networks]), CALL_MS)
     sure = networks[0]
     unsure = Parts(sure.latency_ms, np.full(10, 1.0), sure.megabytes, sure.counts)
-    assert composition.spread(unsure) > 3 * composition.spread(sure)
+    assert composition.deviation(unsure) > 3 * composition.deviation(sure)
+    assert composition.spread(unsure) > composition.spread(sure)
 
 
 def test_larger_networks_than_measured_are_less_certain() -> None:
@@ -73,4 +74,12 @@ def test_larger_networks_than_measured_are_less_certain() -> None:
     composition, _ = fit_composition(networks, np.array([truth(n, 1.0, 0.0, 0.5) for n in networks]), CALL_MS)
     usual = networks[0]
     large = Parts(usual.latency_ms, usual.spread, usual.megabytes, usual.counts * 64)
-    assert composition.spread(large) > 2 * composition.spread(usual)
+    assert composition.deviation(large) > 2 * composition.deviation(usual)
+    assert composition.spread(large) > composition.spread(usual)
+
+
+def test_an_interval_is_never_narrower_than_campaigns_differ() -> None:
+    rng = np.random.default_rng(4)
+    networks = [parts(rng, 10) for _ in range(20)]
+    exact, _ = fit_composition(networks, np.array([truth(n, 1.0, 0.0, 0.5) for n in networks]), CALL_MS)
+    assert exact.spread(networks[0]) >= 0.02
