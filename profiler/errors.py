@@ -163,6 +163,67 @@ class DeviceTimeoutError(DeviceError):
         super().__init__(serial, f"{action} did not end within {timeout_s:g} s")
 
 
+class DeviceOfflineError(DeviceError):
+    """A device, or the adb server before it, cannot be reached or went away in the middle."""
+
+
+class DeviceUnauthorizedError(DeviceError):
+    """A device does not trust this computer's key."""
+
+
+class DeviceProtocolError(DeviceError):
+    """What answers is no ADB device, or refuses what every one offers."""
+
+
+class DeviceStorageError(DeviceError):
+    """A device has no room for a file.
+
+    Args:
+        serial: The device.
+        needed_bytes: Size of the file.
+        free_bytes: What is free; None when the device only said that it was not enough.
+    """
+
+    exit_code = 2
+
+    def __init__(self, serial: str, needed_bytes: int, free_bytes: int | None) -> None:
+        self.needed_bytes, self.free_bytes = needed_bytes, free_bytes
+        have = "less than that is free" if free_bytes is None else f"{free_bytes} bytes are free"
+        super().__init__(serial, f"no room for {needed_bytes} bytes in /data: {have}; free some on the phone")
+
+
+class TransferError(DeviceError):
+    """A file did not get to a device, or from it, as it is.
+
+    Args:
+        serial: The device.
+        path: The file there.
+        problem: What the device said, or what is wrong with what arrived.
+    """
+
+    def __init__(self, serial: str, path: str, problem: str) -> None:
+        self.path = path
+        super().__init__(serial, f"{path!r}: {problem}")
+
+
+class CommandFailedError(DeviceError):
+    """A command on a device ended with an error, or without saying how it ended.
+
+    Args:
+        serial: The device.
+        command: The command.
+        exit_code_there: How it ended; None when the device lost it.
+        stdout: What it printed.
+        stderr: What it printed to standard error.
+    """
+
+    def __init__(self, serial: str, command: str, exit_code_there: int | None, stdout: str, stderr: str) -> None:
+        self.command, self.exit_code_there, self.stdout, self.stderr = command, exit_code_there, stdout, stderr
+        ended = "without an exit code" if exit_code_there is None else f"with exit code {exit_code_there}"
+        said = " ".join((stderr.strip() or stdout.strip())[-300:].split())
+        super().__init__(serial, f"{command[:200]!r} ended {ended}" + (f": {said}" if said else ""))
+
+
 class RuntimeNotSupportedError(DeviceError):
     """A runtime, or a feature of it, is not to be had on this device.
 

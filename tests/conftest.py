@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ TFLITE_RUNTIME_OPTION = "--tflite-runtime-python"
 _ON_REQUEST = {"slow": "-m slow", "device": "-m device", "gpu": "-m gpu"}
 """Markers of tests that run only when asked for, and how to ask."""
 _NEEDS_INTERPRETER = "tflite_runtime"
+_NEEDS_ADB = "adb_client"
+_ADB_ADVICE = {"debian": "apt-get install adb", "adbutils": "pip install adbutils"}
 _NEEDS_CORPUS = "device_corpus"
 
 # Tests that import onnxruntime themselves must not let it send usage data; read when it is imported.
@@ -37,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{_NEEDS_INTERPRETER}: needs {TFLITE_RUNTIME_OPTION}")
     config.addinivalue_line("markers", f"{_NEEDS_CORPUS}: needs the saved outputs of real phones")
+    config.addinivalue_line("markers", f"{_NEEDS_ADB}(name): needs Google's adb as Debian or adbutils has it")
     config.stash[_left_out] = Counter()
 
 
@@ -49,9 +54,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
-        reasons = [name for name in hidden if item.get_closest_marker(name)]
+        reasons = [f"{name} ({how})" for name, how in hidden.items() if item.get_closest_marker(name)]
+        clients = {marker.args[0] for marker in item.iter_markers(_NEEDS_ADB)}
+        reasons += [f"{_NEEDS_ADB} ({_ADB_ADVICE[name]})" for name in sorted(clients) if adb_client(name) is None]
         (dropped if reasons else kept).append(item)
-        config.stash[_left_out].update(f"{name} ({hidden[name]})" for name in reasons[:1])
+        config.stash[_left_out].update(reasons[:1])
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
@@ -62,6 +69,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if counts:
         shown = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
         terminalreporter.write_line(f"not run: {shown}")
+
+
+def adb_client(name: str) -> Path | None:
+    """Google's adb as a distributor has it; None when it is not installed."""
+    if name == "debian":
+        found = shutil.which("adb")
+        return Path(found) if found else None
+    spec = importlib.util.find_spec("adbutils")
+    path = Path(spec.origin).parent / "binaries" / "adb" if spec and spec.origin else None
+    return path if path and path.is_file() else None
 
 
 @pytest.fixture(scope="session", autouse=True)

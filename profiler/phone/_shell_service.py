@@ -13,6 +13,8 @@ from profiler.phone.shell import run_script
 _PACKET = struct.Struct("<BI")
 _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)
 _MAX_PACKET_BYTES = 1 << 20
+_OUTPUT_BYTES = 64 * 1024
+"""What adbd reads from a command at a time."""
 
 
 async def serve_shell(phone: Phone, stream: Stream, command: str, *, name: str, v2: bool) -> None:
@@ -99,4 +101,6 @@ class _Output:
             raise ConnectionAbortedError
 
     async def _write_plain(self, kind: int, data: bytes) -> None:
-        await self._stream.write(_PACKET.pack(kind, len(data)) + data if self._v2 else data)
+        for start in range(0, len(data), _OUTPUT_BYTES):
+            part = data[start : start + _OUTPUT_BYTES]
+            await self._stream.write(_PACKET.pack(kind, len(part)) + part if self._v2 else part)

@@ -16,6 +16,7 @@ from profiler.phone.phone import Phone
 LOOPBACK = "127.0.0.1"
 _READ_AHEAD_BYTES = 4 << 20
 _START_TIMEOUT_S = 10.0
+_GOODBYE_TURNS, _GOODBYE_TURN_S = 50, 0.005
 
 
 class PhoneServer:
@@ -89,6 +90,11 @@ class PhoneServer:
         server.close()
         self.phone.processes.end_all()
         self._abort_all()
+        # Let them see their end first: cancelled, asyncio's streams complain of it on stderr.
+        for _ in range(_GOODBYE_TURNS):
+            if not self._connections:
+                break
+            await asyncio.sleep(_GOODBYE_TURN_S)
         # Everything that still runs belongs to this phone alone.
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:

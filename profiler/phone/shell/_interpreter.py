@@ -73,6 +73,7 @@ class _Shell:
         self._status, self._last_job = 0, ""
         self._arguments: tuple[str, ...] = ("sh",)
         self._jobs: list[Process] = []
+        self._becomes_command = False
         self._expand = Expander(self._value, self._capture, phone.files, lambda: self._folder)
 
     async def run_text(self, text: str) -> int:
@@ -109,19 +110,28 @@ class _Shell:
 
     async def _item(self, item: Item) -> int:
         if item.background:
-            single = Item(item.pipelines, item.operators, background=False)
-            job = self._phone.processes.start(
-                self._process.arguments, self._process, lambda process: self._copy(process)._run_all((single,))
-            )
-            self._jobs.append(job)
-            self._last_job = str(job.pid)
-            return 0
+            return await self._start_job(item)
         code = await self._pipeline(item.pipelines[0])
         for operator, pipeline in zip(item.operators, item.pipelines[1:], strict=True):
             if (code == 0) == (operator == "&&"):
                 self._status = code
                 code = await self._pipeline(pipeline)
         return code
+
+    async def _start_job(self, item: Item) -> int:
+        script = (Item(item.pipelines, item.operators, background=False),)
+
+        async def body(process: Process) -> int:
+            shell = self._copy(process)
+            # A shell becomes its only command, so that $! is the command's own number.
+            shell._becomes_command = len(item.pipelines) == 1 and len(item.pipelines[0].commands) == 1
+            return await shell._run_all(script)
+
+        job = self._phone.processes.start(self._process.arguments, self._process, body)
+        self._jobs.append(job)
+        self._last_job = str(job.pid)
+        await asyncio.sleep(0)  # let it start
+        return 0
 
     async def _pipeline(self, pipeline: Pipeline) -> int:
         *before, last = pipeline.commands
@@ -192,6 +202,9 @@ class _Shell:
         async def body(process: Process) -> int:
             return await _deliver(await command(call.as_process(process)), call.pipes)
 
+        if self._becomes_command:
+            self._process.arguments = words
+            return await body(self._process)
         child = self._phone.processes.start(words, self._process, body)
         return await child.wait()
 

@@ -1,0 +1,80 @@
+"""A stream of bytes to a service on a device; what carries it is the transport's part."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+from profiler.adb._deadline import Deadline
+
+
+class ServiceRefusedError(Exception):
+    """The device, or the server before it, does not offer a service; carries its reason, perhaps empty."""
+
+
+class Channel(ABC):
+    """An open service.  Leaving its `with` block closes it.
+
+    Each method may raise TimeoutError (the deadline) and ConnectionError (it broke).
+
+    Args:
+        deadline: By when everything on it must have ended.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self._buffer = bytearray()
+
+    @abstractmethod
+    def _receive(self) -> bytes:
+        """Take the next bytes in; b"" when the other side has ended."""
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    @abstractmethod
+    def has_input(self) -> bool:
+        """Say whether the other side has sent something already."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it; may be called again."""
+
+    def read(self) -> bytes:
+        """Return the next bytes; b"" when the other side has ended."""
+        if not self._buffer:
+            return self._receive()
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    def read_exactly(self, count: int) -> bytes:
+        """Return the next `count` bytes.
+
+        Raises:
+            ConnectionError: The other side ended before.
+        """
+        while len(self._buffer) < count:
+            data = self._receive()
+            if not data:
+                raise ConnectionAbortedError("the device ended in the middle of an answer")
+            self._buffer += data
+        taken = bytes(memoryview(self._buffer)[:count])
+        del self._buffer[:count]
+        return taken
+
+    def at_end(self) -> bool:
+        """Wait for the next bytes; True when there are none any more."""
+        if not self._buffer:
+            self._buffer += self._receive()
+        return not self._buffer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,107 @@
+"""What carries ADB packets to a device: a TCP connection or a USB port, under the deadline of what uses it."""
+
+from __future__ import annotations
+
+import socket
+
+from adb_shell.transport.base_transport import BaseTransport
+
+from profiler.adb._deadline import Deadline
+from profiler.errors import DeviceError
+
+_CONNECT_TIMEOUT_S = 5.0
+_BUFFER_BYTES = 1 << 20
+
+
+class Link(BaseTransport):  # type: ignore[misc]  # adb-shell has no types
+    """A transport in adb-shell's sense.  The timeouts that adb-shell hands down are of no account.
+
+    Attributes:
+        deadline: By when what goes on now must have ended; set anew by each operation.
+    """
+
+    deadline: Deadline = Deadline(0.0, 0.0)
+
+
+class TcpLink(Link):
+    """A TCP connection that sends whole buffers at once and says when the other side has gone.
+
+    Args:
+        host: Name or address.
+        port: Port, 5555 by custom.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (host, port)
+        self._socket: socket.socket | None = None
+
+    def connect(self, transport_timeout_s: float | None) -> None:
+        """Open the connection."""
+        timeout_s = min(_CONNECT_TIMEOUT_S, self.deadline.remaining_s())
+        self._socket = socket.create_connection(self._address, timeout=timeout_s)
+        # Without it each small packet waits for the acknowledgement of the one before.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def close(self) -> None:
+        """Close the connection if there is one."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
+        """Return up to `numbytes` bytes, at least one."""
+        data = self._ready().recv(min(numbytes, _BUFFER_BYTES))
+        if not data:
+            raise ConnectionResetError("the device closed the connection")
+        return data
+
+    def bulk_write(self, data: bytes, transport_timeout_s: float | None) -> int:
+        """Send all of the bytes."""
+        self._ready().sendall(data)
+        return len(data)
+
+    def _ready(self) -> socket.socket:
+        if self._socket is None:
+            raise ConnectionResetError("not connected")
+        self._socket.settimeout(self.deadline.remaining_s())
+        return self._socket
+
+
+class UsbLink(Link):
+    """A phone on USB, through adb-shell and libusb.
+
+    Args:
+        serial: Serial number; None for the only phone there is.
+    """
+
+    _PACKET_BYTES = 512
+    """A transfer that fills its last USB packet would need an empty one after it, which adb-shell cannot send."""
+
+    def __init__(self, serial: str | None) -> None:
+        try:
+            from adb_shell.transport.usb_transport import UsbTransport
+        except (ImportError, OSError) as err:
+            name = serial or "USB"
+            problem = "USB needs libusb: pip install 'adb-shell[usb]', or run 'adb devices' to go through adb's server"
+            raise DeviceError(name, problem) from err
+        self._usb = UsbTransport.find_adb(serial)
+
+    def connect(self, transport_timeout_s: float | None) -> None:
+        """Claim the interface."""
+        self._usb.connect(self.deadline.remaining_s())
+
+    def close(self) -> None:
+        """Free the interface."""
+        self._usb.close()
+
+    def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
+        """Return up to `numbytes` bytes."""
+        return bytes(self._usb.bulk_read(numbytes, self.deadline.remaining_s()))
+
+    def bulk_write(self, data: bytes, transport_timeout_s: float | None) -> int:
+        """Send all of the bytes."""
+        if data and len(data) % self._PACKET_BYTES == 0:
+            self._usb.bulk_write(data[:-1], self.deadline.remaining_s())
+            data = data[-1:]
+        self._usb.bulk_write(data, self.deadline.remaining_s())
+        return len(data)
