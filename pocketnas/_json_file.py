@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from profiler.errors import ConfigError, SchemaMismatchError
+from profiler.whole_file import write_whole_file
 
 SCHEMA: Literal[1] = 1
 
@@ -39,9 +40,8 @@ class JsonFile(Part):
     def save(self, folder: Path) -> Path:
         """Write the file into a folder, whole or not at all, and return its path."""
         path = folder / self.file_name
-        unfinished = path.with_name(path.name + ".part")
-        unfinished.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-        return unfinished.replace(path)
+        write_whole_file(path, (self.model_dump_json(by_alias=True, indent=2) + "\n").encode())
+        return path
 
     @classmethod
     def load(cls, folder: Path) -> Self:

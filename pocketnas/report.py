@@ -10,6 +10,7 @@ from typing import Any
 
 from pocketnas import _figures
 from pocketnas.result import OperatorCost, SearchResult
+from profiler.whole_file import write_whole_file
 
 FILE_NAME = "report.html"
 
@@ -35,9 +36,7 @@ def write_report(result: SearchResult, folder: Path) -> Path:
         folder: Folder of the result; links to the exported files are relative to it.
     """
     path = folder / FILE_NAME
-    unfinished = path.with_suffix(".html.part")
-    unfinished.write_text(render(result), encoding="utf-8", errors="backslashreplace")
-    unfinished.replace(path)
+    write_whole_file(path, render(result).encode(errors="backslashreplace"))
     return path
 
 

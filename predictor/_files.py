@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor.errors import NewerSchemaError, PredictorFileError
+from profiler.whole_file import write_whole_file
 
 SCHEMA_VERSION = 1
 """Version of what is written; files of a later version are refused by name."""
@@ -41,13 +40,7 @@ def write_predictor_file(path: Path, document: Mapping[str, Any], arrays: Arrays
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {_METADATA_KEY: text})
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".predictor-") as folder:
-            temporary = Path(folder) / path.name
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+        write_whole_file(path, content)
     except OSError as err:
         raise PredictorFileError(f"cannot be written: {err.strerror or err}", path=path) from err
 

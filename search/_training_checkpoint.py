@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from profiler.whole_file import write_whole_file
 from search.errors import TrainingError
 
 _FORMAT = "pocketnas-training-1"
@@ -34,9 +35,7 @@ class TrainingCheckpoint:
         for name, weight in weights.items():
             tensors[f"momentum/{name}"] = optimiser.state[weight]["momentum_buffer"].contiguous()
         metadata = {"format": _FORMAT, "identity": self._identity, "losses": json.dumps(losses)}
-        partial = self._path.with_name(self._path.name + ".partial")
-        save_file(tensors, partial, metadata)
-        partial.replace(self._path)
+        write_whole_file(self._path, save(tensors, metadata))
 
     def load(self, weights: Mapping[str, Tensor], optimiser: torch.optim.SGD) -> list[float]:
         """Copy the saved state into weights and optimiser.

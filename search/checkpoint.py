@@ -7,7 +7,6 @@ file is the whole old checkpoint or the whole new one.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from profiler.errors import SchemaMismatchError
+from profiler.whole_file import write_whole_file
 from search.errors import CheckpointError
 from search.space import G, SearchSpace
 from search.state import State, state_from_json, state_to_json
@@ -63,7 +63,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint[G], space: SearchSpace[G
     arrays = {name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}
     content = save(arrays, metadata=metadata)
     try:
-        _replace(path, content)
+        write_whole_file(path, content)
     except OSError as error:
         raise CheckpointError(path, f"cannot be written: {error.strerror}") from error
 
@@ -109,18 +109,3 @@ def _check_identity(found: Mapping[str, Any], wanted: Mapping[str, str], path: P
             raise CheckpointError(
                 path, f"holds a search with {key} {found.get(key)!r}, not {wanted[key]!r}; choose another folder"
             )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    # The rename itself is on disk only once the folder is.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
