@@ -104,7 +104,9 @@ def test_help_is_there_at_once() -> None:
 
 def test_an_interrupted_profile_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pocketnas", "profile", "--network", "net.json", "--store", "a.db"]
-    command += ["--rounds", "24", "--max-rounds", "24"]
+    # Rounds for some seconds, so that the interrupt falls into them on a machine of any speed.
+    rounds = 300
+    command += ["--rounds", str(rounds), "--max-rounds", str(rounds)]
     (tmp_path / "net.json").write_text(_small_network())
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     _wait_for_rows(tmp_path / "a.db", process)
@@ -115,7 +117,7 @@ def test_an_interrupted_profile_ends_with_130_and_the_same_command_goes_on(tmp_p
     before = _rows(tmp_path / "a.db")
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "1 workloads measured on host" in again.stdout
-    assert 0 < before < _rows(tmp_path / "a.db") == 24
+    assert 0 < before < _rows(tmp_path / "a.db") == rounds
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
