@@ -8,6 +8,9 @@ from typing import Self
 
 from profiler.adb._deadline import Deadline
 
+ENDED_EARLY = "the device ended in the middle of an answer"
+_LARGE_BYTES = 32 * 1024
+
 
 class ServiceRefusedError(Exception):
     """The device, or the server before it, does not offer a service; carries its reason, perhaps empty."""
@@ -50,20 +53,44 @@ class Channel(ABC):
         self._buffer.clear()
         return data
 
-    def read_exactly(self, count: int) -> bytes:
+    def read_exactly(self, count: int) -> bytes | bytearray:
         """Return the next `count` bytes.
 
         Raises:
             ConnectionError: The other side ended before.
         """
         while len(self._buffer) < count:
-            data = self._receive()
-            if not data:
-                raise ConnectionAbortedError("the device ended in the middle of an answer")
-            self._buffer += data
+            if count >= _LARGE_BYTES:
+                return self._read_large(count)
+            self._buffer += self._receive_some()
         taken = bytes(memoryview(self._buffer)[:count])
         del self._buffer[:count]
         return taken
+
+    def _read_large(self, count: int) -> bytearray:
+        """Return the next bytes without sending them through the buffer."""
+        taken = bytearray(count)
+        have = len(self._buffer)
+        taken[:have] = self._buffer
+        self._buffer.clear()
+        with memoryview(taken) as view:
+            while have < count:
+                have += self._receive_into(view[have:])
+        return taken
+
+    def _receive_into(self, view: memoryview) -> int:
+        """Take bytes in to where they belong, and return how many."""
+        data = self._receive_some()
+        fits = min(len(data), len(view))
+        view[:fits] = data[:fits]
+        self._buffer += data[fits:]
+        return fits
+
+    def _receive_some(self) -> bytes:
+        data = self._receive()
+        if not data:
+            raise ConnectionAbortedError(ENDED_EARLY)
+        return data
 
     def at_end(self) -> bool:
         """Wait for the next bytes; True when there are none any more."""

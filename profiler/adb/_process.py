@@ -109,7 +109,7 @@ class RemoteProcess:
             kind, length = _PACKET.unpack(self._channel.read_exactly(_PACKET.size))
             if length > _MAX_PACKET_BYTES:
                 raise ValueError(f"a shell packet of {length} bytes")
-            data = self._channel.read_exactly(length)
+            data = bytes(self._channel.read_exactly(length))
             if kind == _EXIT and data:
                 self.exit_code = data[0]
                 break

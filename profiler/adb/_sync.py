@@ -91,20 +91,21 @@ def send(channel: Channel, blocks: Iterable[bytes], path: str, mode: int) -> Non
         raise SyncRefusedError(_reason(channel, length) if answer == b"FAIL" else f"answered {answer!r}")
 
 
-def receive(channel: Channel, path: str) -> Iterator[bytes]:
+def receive(channel: Channel, path: str) -> Iterator[memoryview]:
     """Yield a file's content.
 
     Raises:
         SyncRefusedError: The device cannot read it.
     """
     _request(channel, b"RECV", path)
-    while True:
-        answer, length = _MESSAGE.unpack(channel.read_exactly(_MESSAGE.size))
-        if answer == b"DONE":
-            return
+    answer, length = _MESSAGE.unpack(channel.read_exactly(_MESSAGE.size))
+    while answer != b"DONE":
         if answer != b"DATA" or length > _BLOCK_BYTES:
             raise SyncRefusedError(_reason(channel, length) if answer == b"FAIL" else f"answered {answer!r}")
-        yield channel.read_exactly(length)
+        # A block and the head of the next come in one go.
+        taken = memoryview(channel.read_exactly(length + _MESSAGE.size))
+        yield taken[:length]
+        answer, length = _MESSAGE.unpack(taken[length:])
 
 
 def _request(channel: Channel, identity: bytes, path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -165,15 +166,13 @@ class _DirectChannel(Channel):
     ) -> None:
         super().__init__(deadline)
         self._io, self._info, self._drop, self._release = io, info, drop, release
-        self._arrived = bytearray()
+        self._arrived: deque[bytes] = deque()
         self._ended = self._closed = False
 
     def _receive(self) -> bytes:
         while not self._arrived and not self._ended:
             self._step()
-        data = bytes(self._arrived)
-        self._arrived.clear()
-        return data
+        return self._arrived.popleft() if self._arrived else b""
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -206,7 +205,7 @@ class _DirectChannel(Channel):
             expected = [constants.OKAY, constants.WRTE, constants.CLSE]
             command, _, _, data = self._io.read(expected, self._info, allow_zeros=True)
         if command == constants.WRTE:
-            self._arrived += data
+            self._arrived.append(data)
             self._send(constants.OKAY)
         elif command == constants.CLSE:
             self._ended = True

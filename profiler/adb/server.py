@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 
 from profiler.adb._backoff import with_reconnects
-from profiler.adb._channel import Channel, ServiceRefusedError
+from profiler.adb._channel import ENDED_EARLY, Channel, ServiceRefusedError
 from profiler.adb._deadline import Deadline
 from profiler.adb._seam import device_errors
 from profiler.adb.transport import Transport
@@ -148,6 +148,13 @@ class _ServerChannel(Channel):
             return self._socket.recv(_READ_BYTES)
         except ConnectionResetError:
             return b""  # how the server ends a stream that it was still being written to
+
+    def _receive_into(self, view: memoryview) -> int:
+        self._socket.settimeout(self.deadline.remaining_s())
+        count = self._socket.recv_into(view)
+        if not count:
+            raise ConnectionAbortedError(ENDED_EARLY)
+        return count
 
     def write(self, data: bytes) -> None:
         self._socket.settimeout(self.deadline.remaining_s())
