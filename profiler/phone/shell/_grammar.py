@@ -14,6 +14,9 @@ _ENDS_WORD = " \t\n;&|<>()"
 _NAME_START = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 _NAME = _NAME_START + "0123456789"
 _SPECIAL = "?$!#@*0123456789"
+_RESERVED = frozenset(
+    ("if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "function")
+)
 
 
 class ShellSyntaxError(Exception):
@@ -191,10 +194,18 @@ class _Reader:
                 assignments.append((name, self._word()))
             else:
                 words.append(self._word())
+                self._refuse_reserved(words)
         if not (assignments or words or redirects):
             shown = "newline" if self.peek() in ("", "\n") else self.peek()
             raise ShellSyntaxError(f"unexpected '{shown}'")
         return Simple(tuple(assignments), tuple(words), tuple(redirects))
+
+    @staticmethod
+    def _refuse_reserved(words: list[Word]) -> None:
+        """Refuse what would be half run as if its words were commands."""
+        match words:
+            case [(Literal(text, False),)] if text in _RESERVED:
+                raise ShellSyntaxError(f"'{text}' is not known here")
 
     def _assigned_name(self) -> str | None:
         """Take `name=` if it stands here."""

@@ -72,6 +72,17 @@ def test_any_text_ends_with_a_code(run: Callable[..., Any], script: str) -> None
     assert 0 <= run(script).code <= 255
 
 
+@pytest.mark.parametrize("text", ["for i in 1; do echo $i; done", "if true; then echo a; fi", "echo a; while true"])
+def test_what_it_does_not_know_is_not_half_run(run: Callable[..., Any], text: str) -> None:
+    ran = run(text)
+    assert (ran.code, ran.out) == (1, "")
+    assert "not known here" in ran.err
+
+
+def test_words_of_loops_may_be_arguments(run: Callable[..., Any]) -> None:
+    assert run("echo if done 'for'; 'if' || echo no").out == "if done for\nno\n"
+
+
 def test_depth_and_length_are_bounded(run: Callable[..., Any]) -> None:
     assert run("(" * 500).code != 0
     assert run("echo " + "x" * (2 << 20)).code != 0
