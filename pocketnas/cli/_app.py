@@ -69,6 +69,8 @@ def run(arguments: Sequence[str]) -> int:
         ended = typer.main.get_command(app).main(
             list(arguments) or ["--help"], prog_name="pocketnas", standalone_mode=False
         )
+        # Here and not at the interpreter's end, which could only say that it failed.
+        sys.stdout.flush()
     except PocketnasError as error:
         fail(str(error))
         return error.exit_code
@@ -78,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         fail("interrupted")
         return INTERRUPTED
-    except SystemExit:
+    except (SystemExit, BrokenPipeError):
         # typer ends so when standard output breaks, and in no other case.
         return _reader_left()
     except OSError as error:
