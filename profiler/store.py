@@ -187,8 +187,9 @@ class Store:
 
 def _engine(place: Path | str) -> Engine:
     """Open a database; all that is SQLite's alone is here."""
-    url = str(place) if "://" in str(place) else f"sqlite:///{place}"
-    if not url.startswith("sqlite:"):
+    # A path is not pasted into a URL: there, a question mark in it would end the file's name.
+    url = sql.make_url(str(place)) if "://" in str(place) else sql.URL.create("sqlite", database=str(place))
+    if url.get_backend_name() != "sqlite":
         return sql.create_engine(url)
     # isolation_level=None: Python's driver begins no transactions of its own, which would leave CREATE
     # TABLE outside of them.

@@ -127,6 +127,12 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         Store(place)
 
 
+@pytest.mark.parametrize("name", ["run?1.db", "100%41.db", "a#b.db", "$(id).db"])
+def test_the_file_has_the_name_it_was_given(tmp_path: Path, name: str) -> None:
+    Store(tmp_path / name).close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TableError):
         Store(tmp_path / "missing" / "store.db")
