@@ -33,7 +33,7 @@ def read_frame(path: Path) -> pd.DataFrame:
         raise TableError(f"{str(path)!r}: no such file")
     try:
         return form.read(path)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         first_line = (str(error).splitlines() or ["empty"])[0]
         raise TableError(f"{str(path)!r}: not a readable table: {first_line}") from error
 

@@ -221,6 +221,13 @@ def test_files_that_are_not_there_or_of_another_kind_are_refused(example: Latenc
         example.write(tmp_path / "table.xlsx")
 
 
+def test_json_of_bottomless_depth_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text('{"schema": 1, "rows": ' + "[" * 100_000, encoding="utf-8")
+    with pytest.raises(TableError, match="not a readable table"):
+        LatencyTable.read(path)
+
+
 def test_a_newer_json_schema_is_refused(example: LatencyTable, tmp_path: Path) -> None:
     path = tmp_path / "table.json"
     example.write(path)
