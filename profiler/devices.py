@@ -115,7 +115,9 @@ def load_devices(path: Path) -> dict[str, Device]:
         found = next((key for key in content if key != "devices"), None) if isinstance(content, dict) else None
         hint = f", not {found!r}{_nearest(found, ['devices'])}" if found else ""
         raise ConfigError(
-            f"the file holds one mapping, `devices:`, from names to settings{hint}", path=path, line=lines.line(())
+            f"the file holds one mapping, `devices:`, from names to settings{hint}",
+            path=path,
+            line=lines.line((found,) if found else ()),
         )
     return {name: _device(name, settings, path, lines) for name, settings in content["devices"].items()}
 

@@ -97,7 +97,7 @@ HEAD = "devices:\n  a:\n    backend: host\n"
         ("devices:\n  a:\n    runtime: litert\n", 2, ["`backend:` is missing"]),
         ("devices:\n  a: host\n", 2, ["a device is a mapping"]),
         ("device:\n  a:\n    backend: host\n", 1, ["did you mean 'devices'"]),
-        ("devices: {}\nextra: 1\n", 1, ["'extra'"]),
+        ("devices: {}\nextra: 1\n", 2, ["'extra'"]),
         ("- a\n", 1, ["devices:"]),
         ("", 1, ["devices:"]),
         ("devices:\n  a: {backend: host\n", 3, ["not valid YAML"]),
