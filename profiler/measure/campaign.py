@@ -262,7 +262,7 @@ class Campaign:
     def _request(self, key: str) -> BlockRequest:
         runs = self._protocol.runs_per_block
         pilot = next((block for block in self._blocks[key] if block.status == "ok"), None)
-        if pilot is not None and pilot.round == 0:
+        if pilot is not None:
             runs = max(runs, math.ceil(self._protocol.block_ms / float(np.median(pilot.samples_ms))))
         return BlockRequest(self._workloads[key], self._protocol.warmup_runs, runs)
 

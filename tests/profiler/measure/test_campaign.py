@@ -17,7 +17,7 @@ import pytest
 
 from profiler.backends import Check, Failure
 from profiler.errors import ConfigError, MeasurementError
-from profiler.measure import Measurement, Progress, Protocol, compare, measure
+from profiler.measure import Campaign, Measurement, Progress, Protocol, compare, measure
 from profiler.measure.references import reference_workloads
 from profiler.store import Store
 from profiler.workload import Workload
@@ -126,6 +126,18 @@ def test_blocks_grow_to_the_wanted_duration_and_runs(store: Store) -> None:
         assert len(first) == 8
         assert all(sum(samples) >= 0.9 * 50.0 for samples in others)
         assert sum(len(block.samples_ms) for block in item.blocks) >= 2000
+
+
+def test_blocks_grow_after_a_first_one_that_was_rejected(store: Store) -> None:
+    (work,) = workloads(1)
+    backend = KnownLawBackend(NOISE, answers={work.key: (math.nan,) * 8})
+    with backend:
+        campaign = Campaign(backend, [work], replace(SHORT, block_ms=50.0), store)
+        for _ in campaign.run():
+            backend.answers = {}
+    first, second, *others = store.blocks(campaign.record.id)
+    assert (first.status, len(second.samples_ms)) == ("rejected", 8)
+    assert all(sum(block.samples_ms) >= 0.9 * 50.0 for block in others)
 
 
 def test_most_seconds_ends_a_workload(store: Store) -> None:
