@@ -29,6 +29,7 @@ from search.schedule import cosine
 from search.space import G, SearchSpace
 from search.threads import torch_threads
 from search.unfolded import (
+    SCORED_AT_ONCE,
     ChannelStatistics,
     FixedStatistics,
     RecordingStatistics,
@@ -170,9 +171,11 @@ class Supernet(AccuracySource[G], Generic[G]):
         Returns:
             Shape: (n, classes).
         """
-        statistics = self._statistics(genotype)
+        unfolded, statistics = self._unfolded(genotype), FixedStatistics(self._statistics(genotype))
         with torch.no_grad():
-            return self._unfolded(genotype).run(self.weights, images, FixedStatistics(statistics))
+            # All at once, the 10,000 validation images of CIFAR-10 would take gigabytes for each layer.
+            parts = [unfolded.run(self.weights, part, statistics) for part in torch.split(images, SCORED_AT_ONCE)]
+        return torch.cat(parts)
 
     def inherit(self, genotype: G) -> Network:
         """Return an architecture's Network with the shared weights, batch norms folded in.

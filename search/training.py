@@ -27,15 +27,13 @@ from search.schedule import cosine
 from search.space import G, SearchSpace
 from search.threads import torch_threads
 from search.unfolded import (
+    SCORED_AT_ONCE,
     ChannelStatistics,
     RecordingStatistics,
     UnfoldedNetwork,
     batch_statistics,
     initial_weights,
 )
-
-_SCORED_AT_ONCE = 256
-"""Images a batch where there is no gradient: small enough for the caches, large enough for the overhead."""
 
 OnEpoch = Callable[[int, float], None]
 """Takes the number of an epoch, from 0, and its mean loss."""
@@ -146,9 +144,9 @@ def network_accuracy(network: Network, images: Images, labels: Labels) -> float:
     module = build_torch(network).eval()
     right = 0
     with torch.no_grad():
-        for start in range(0, len(labels), _SCORED_AT_ONCE):
-            (logits,) = module(torch.from_numpy(images[start : start + _SCORED_AT_ONCE]))
-            right += int((logits.argmax(1).numpy() == labels[start : start + _SCORED_AT_ONCE]).sum())
+        for start in range(0, len(labels), SCORED_AT_ONCE):
+            (logits,) = module(torch.from_numpy(images[start : start + SCORED_AT_ONCE]))
+            right += int((logits.argmax(1).numpy() == labels[start : start + SCORED_AT_ONCE]).sum())
     return right / len(labels)
 
 
@@ -165,7 +163,7 @@ def recorded_statistics(
     recording = RecordingStatistics()
     with torch.no_grad():
         # Parts of nearly equal size: statistics of a few left-over images would be far off.
-        for part in torch.tensor_split(images, math.ceil(len(images) / _SCORED_AT_ONCE)):
+        for part in torch.tensor_split(images, math.ceil(len(images) / SCORED_AT_ONCE)):
             unfolded.run(weights, part, recording)
     return recording.statistics()
 

@@ -37,6 +37,9 @@ from search.errors import SupernetError
 EPSILON = 1e-5
 """Added to variances, as torch's batch norm does."""
 
+SCORED_AT_ONCE = 256
+"""Images a batch where there is no gradient: small enough for the caches, large enough for the overhead."""
+
 Weights = Mapping[str, Tensor]
 """Tensors by "operator/role" or, for one block of a kernel, "operator/kernel/part"."""
 

@@ -10,6 +10,7 @@ from search.augmentation import labels_to_torch, to_torch
 from search.errors import SupernetError
 from search.spaces import CarsParams, CarsSpace
 from search.supernet import Supernet, SupernetParams
+from search.unfolded import SCORED_AT_ONCE, Normalisation, UnfoldedNetwork, Weights
 from tests.search._stripes import SPACE, stripes_data, stripes_supernet
 
 DATA = stripes_data()
@@ -95,6 +96,25 @@ def test_statistics_are_those_of_training_images_and_not_of_the_images_scored() 
     together = supernet.logits(genotype, IMAGES[:4])
     alone = torch.cat([supernet.logits(genotype, image[None]) for image in IMAGES[:4]])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_memory_of_scoring_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    supernet = stripes_supernet()
+    genotype = SPACE.sample(np.random.default_rng(0))
+    images = torch.cat([IMAGES] * 20)
+    sizes: list[int] = []
+    run = UnfoldedNetwork.run
+
+    def noting(
+        unfolded: UnfoldedNetwork, weights: Weights, part: torch.Tensor, statistics: Normalisation
+    ) -> torch.Tensor:
+        sizes.append(len(part))
+        return run(unfolded, weights, part, statistics)
+
+    monkeypatch.setattr(UnfoldedNetwork, "run", noting)
+    together = supernet.logits(genotype, images)
+    assert max(sizes) <= SCORED_AT_ONCE < len(images)
+    torch.testing.assert_close(together[-32:], supernet.logits(genotype, IMAGES), rtol=1e-4, atol=1e-5)
 
 
 def test_a_restored_supernet_goes_on_as_if_it_had_not_stopped() -> None:
