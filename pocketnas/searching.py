@@ -16,6 +16,7 @@ from pocketnas.front import PREDICTOR_NAME, FoundFront, SpaceSettings
 from pocketnas.result import Candidate, Generation
 from predictor import NetworkPredictor
 from search.algorithms import Cars, EvolutionParams
+from search.assessment import LatencyPredictor
 from search.constraints import LatencyBudget
 from search.errors import SearchError
 from search.front import FrontMember
@@ -60,7 +61,7 @@ class Budget:
     reason: str = "given by the user"
 
 
-def typical_budget(predictor: NetworkPredictor, space: SearchSpace[Any], rng: np.random.Generator) -> Budget:
+def typical_budget(predictor: LatencyPredictor, space: SearchSpace[Any], rng: np.random.Generator) -> Budget:
     """Choose a budget that shuts out most of a space but leaves enough to choose from.
 
     Args:
@@ -75,7 +76,9 @@ def typical_budget(predictor: NetworkPredictor, space: SearchSpace[Any], rng: np
         SearchError: The predictor has no evidence on any of them.
     """
     drawn = [space.lower(space.sample(rng)) for _ in range(_BUDGET_SAMPLES)]
-    upper_ms = [prediction.high_ms for prediction in predictor.predict_many(drawn) if prediction.in_domain]
+    # One network with a kernel that nobody measured is left out, as the search leaves it out; it is no reason to end.
+    predictions = predictor.predict_many(drawn, allow_unknown=True)
+    upper_ms = [prediction.high_ms for prediction in predictions if prediction.in_domain]
     if not upper_ms:
         raise SearchError("the predictor has no evidence on networks of this space; profile the space first")
     budget_ms = float(f"{np.quantile(upper_ms, _BUDGET_SHARE):.3g}")
@@ -120,8 +123,8 @@ def search(
         raise SearchError(f"the predictor is of {predictor.dtype} networks; profile and fit float32 ones to search")
     started_s = time.monotonic()
     space, evolution = settings.space_for(data), params.evolution
-    epochs = evolution.warmup_epochs + evolution.generations * evolution.generation_epochs
-    supernet = Supernet(space, data, SupernetParams(epochs=epochs, batch_size=params.batch_size), seed=seed)
+    training = SupernetParams(epochs=evolution.epochs, batch_size=params.batch_size)
+    supernet = Supernet(space, data, training, seed=seed)
     constraint = LatencyBudget(budget.budget_ms)
     with observer.progress(f"searching under {budget.budget_ms:.3g} ms on {predictor.device}") as advance:
 
