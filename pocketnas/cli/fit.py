@@ -39,7 +39,7 @@ def command(
 
     Example: pocketnas fit --store host.db --out host.safetensors
 
-    Example: pocketnas fit --table data/host/latency.parquet
+    Example: pocketnas fit --table data/tables/host-litert-float32.csv
     """
     from predictor import NetworkPredictor
 

@@ -41,6 +41,13 @@ def test_each_command_has_help_with_an_example_and_json(command: str, capsys: py
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+def test_shipped_files_in_the_help_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run([command, "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert [path for path in re.findall(r"\bdata/[\w./-]+", shown) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_option_is_explained(command: str) -> None:
     found = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
     assert [option.name for option in found.params if not option.help] == []
