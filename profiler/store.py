@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 
 from profiler.backends.base import Check, DeviceFacts
 from profiler.errors import SchemaMismatchError, TableError
@@ -78,7 +78,8 @@ class Store:
     """An opened store; use it as a context manager or close it.
 
     Args:
-        place: Path of an SQLite file, which is made when it is not there, or a database URL.
+        place: Path of an SQLite file, which is made when it is not there, or a database URL, whose driver
+            must be installed.
 
     Raises:
         SchemaMismatchError: The database was written by a newer version.
@@ -87,13 +88,18 @@ class Store:
     """
 
     def __init__(self, place: Path | str) -> None:
-        self._place = str(place)
-        self._engine = _engine(place)
+        try:
+            url = _url(place)
+            self._place = url.render_as_string(hide_password=True) if "://" in str(place) else str(place)
+            self._engine = _engine(url)
+        except (ArgumentError, ImportError, ValueError) as error:
+            # Neither names the URL: it may hold a password.
+            raise TableError(f"a store of this URL cannot be opened: {type(error).__name__}: {error}") from error
         try:
             _prepare(self._engine)
         except DatabaseError as error:
             self._engine.dispose()
-            raise TableError(f"{str(place)!r} cannot be opened as a store: {error.orig}") from error
+            raise TableError(f"{self._place!r} cannot be opened as a store: {error.orig}") from error
         except SchemaMismatchError:
             self._engine.dispose()
             raise
@@ -185,10 +191,13 @@ class Store:
             raise TableError(f"store {self._place!r}: {error.orig}") from error
 
 
-def _engine(place: Path | str) -> Engine:
-    """Open a database; all that is SQLite's alone is here."""
+def _url(place: Path | str) -> sql.URL:
     # A path is not pasted into a URL: there, a question mark in it would end the file's name.
-    url = sql.make_url(str(place)) if "://" in str(place) else sql.URL.create("sqlite", database=str(place))
+    return sql.make_url(str(place)) if "://" in str(place) else sql.URL.create("sqlite", database=str(place))
+
+
+def _engine(url: sql.URL) -> Engine:
+    """Open a database; all that is SQLite's alone is here."""
     if url.get_backend_name() != "sqlite":
         return sql.create_engine(url)
     # isolation_level=None: Python's driver begins no transactions of its own, which would leave CREATE

@@ -24,7 +24,7 @@ def stored_rows(place: Path, *, device: str | None = None) -> LatencyTable:
     from profiler.store import Store
     from profiler.table import table
 
-    if "://" not in str(place) and not place.is_file():
+    if not place.is_file():
         raise TableError(f"{str(place)!r}: no such store; `pocketnas profile --store {place}` makes one")
     with Store(place) as store:
         return table(store, device=device)

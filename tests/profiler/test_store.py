@@ -154,3 +154,15 @@ def test_a_store_that_breaks_while_open_is_one_of_our_errors(tmp_path: Path) -> 
         connection.close()
         with pytest.raises(TableError, match=r"store\.db"):
             store.blocks(CAMPAIGN.id)
+
+
+@pytest.mark.parametrize("scheme", ["nosuchbase", "postgresql+nosuchdriver"])
+def test_a_url_that_nothing_opens_is_our_error_and_keeps_its_password(scheme: str) -> None:
+    with pytest.raises(TableError, match="cannot be opened") as caught:
+        Store(f"{scheme}://user:secret@localhost/rows")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_url_that_makes_no_sense_is_our_error() -> None:
+    with pytest.raises(TableError, match="cannot be opened"):
+        Store("sqlite://:port/rows:x@")
