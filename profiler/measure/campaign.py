@@ -104,14 +104,28 @@ def measure(
     return tuple(found[key] for key in dict.fromkeys(workload.key for workload in workloads))
 
 
-def load_measurements(store: Store, campaign: CampaignRecord) -> tuple[Measurement, ...]:
+def usual_level_ms(store: Store, configuration: Configuration) -> tuple[float, ...]:
+    """Return the usual latency of each reference kernel, over all campaigns on a configuration."""
+    own = [record.id for record in store.campaigns() if record.configuration == configuration]
+    return level_of(block for id_ in own for block in store.blocks(id_))
+
+
+def load_measurements(
+    store: Store, campaign: CampaignRecord, *, level_ms: tuple[float, ...] | None = None
+) -> tuple[Measurement, ...]:
     """Return what a campaign found so far, by the rows in the store, in order of the workloads' keys.
 
     Drift is corrected to the usual speed of the device over all campaigns on the same configuration,
     so that what was measured today and yesterday can stand in one table.
+
+    Args:
+        store: Where the rows are.
+        campaign: Which of them.
+        level_ms: What usual_level_ms gave, when many campaigns of one configuration are loaded: it reads
+            the rows of all of them.
     """
-    own = [record.id for record in store.campaigns() if record.configuration == campaign.configuration]
-    level_ms = level_of(block for id_ in own for block in store.blocks(id_))
+    if level_ms is None:
+        level_ms = usual_level_ms(store, campaign.configuration)
     blocks = _by_workload(store.blocks(campaign.id))
     return tuple(
         estimate(campaign, workload, blocks[workload.key], level_ms) for workload in store.workloads(campaign.id)
