@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from predictor import NetworkPredictor
 from profiler.measure import PROTOCOLS
 from profiler.network import Network
 from profiler.table import COLUMNS, LatencyTable
+from search.spaces import CarsParams, CarsSpace
 from tests._source import ROOT
 
 DATA = ROOT / "data"
@@ -48,3 +51,12 @@ def test_rows_hold_the_networks_that_they_name(path: Path) -> None:
         assert network.key == row["key"]
         if row["level"] == "kernel":
             assert row["kind"] == "+".join(operator.kind for operator in network.operators)
+
+
+def test_the_shipped_table_covers_the_space_that_a_search_starts_with() -> None:
+    predictor = NetworkPredictor().fit(LatencyTable.read(DATA / "tables" / "host-litert-float32.csv"))
+    space = CarsSpace(CarsParams(image_shape=(8, 8, 1), classes=10))
+    rng = np.random.default_rng(0)
+    predictions = predictor.predict_many(space.lower(space.sample(rng)) for _ in range(50))
+    assert sum(prediction.in_domain for prediction in predictions) >= 45
+    assert all(prediction.high_ms < 1.5 * prediction.low_ms for prediction in predictions if prediction.in_domain)
