@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 # Outputs pass through tens of layers of float32 sums in another order; what is left is below this share.
 LIMIT = 1e-4
+_LOCK_WAIT_S = 60.0
 
 # The format, the runtime that is asked what the file computes, and the writer.
 _FORMATS: dict[str, tuple[str, Callable[[Network], bytes]]] = {
@@ -46,67 +44,66 @@ class Exported:
     largest_difference: float
 
 
-class Exporter:
-    """Writes trained networks and runs what it wrote; use it as a context manager.
+def export_networks(networks: Mapping[str, Network], folder: Path, images: Floats) -> dict[str, Exported]:
+    """Write trained networks as .tflite and .onnx and compare what the files compute with the torch modules.
 
-    The files are run by LiteRT and ONNX Runtime of this computer, in worker processes of their own.
+    The files are run by LiteRT and ONNX Runtime of this computer, one runtime after the other.
 
     Args:
+        networks: By the stem of their files, with trained weights; one image in, one vector of logits out.
         folder: Where the files go; made when missing.
         images: Real images to compare outputs on. Shape: (n_images, height, width, channels).
+
+    Raises:
+        ExportMismatchError: A file computes something else; it is not written.
+        WorkloadFailedError: A runtime refused a file.
+        DeviceBusyError: Another job has been measuring on this computer for a minute.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {name: _torch_outputs(network, images) for name, network in networks.items()}
+    files = {file_format: _export_as(file_format, networks, wanted, folder, images) for file_format in _FORMATS}
+    return {
+        name: Exported(
+            paths={file_format: files[file_format][name].path for file_format in _FORMATS},
+            outputs=files["tflite"][name].outputs,
+            largest_difference=max(files[file_format][name].difference for file_format in _FORMATS),
+        )
+        for name in networks
+    }
 
-    def __init__(self, folder: Path, images: Floats) -> None:
-        self._folder, self._images = folder, images
-        self._runtimes: dict[str, HostBackend] = {}
-        self._open = ExitStack()
 
-    def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as opened:
-            for file_format, (runtime, _) in _FORMATS.items():
-                device = HostDevice(name=f"export check with {runtime}", runtime=runtime, cpus="any")
-                self._runtimes[file_format] = opened.enter_context(HostBackend(device, wait_s=60.0))
-            self._open = opened.pop_all()
-        return self
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    outputs: Floats
+    difference: float
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._open.close()
 
-    def export(self, network: Network, name: str) -> Exported:
-        """Write a network as .tflite and .onnx and compare what they compute with the torch module.
-
-        Args:
-            network: With its trained weights; one image in, one vector of logits out.
-            name: Stem of the files.
-
-        Raises:
-            ExportMismatchError: A file computes something else; it is not written.
-            WorkloadFailedError: A runtime refused a file.
-        """
-        wanted = _torch_outputs(network, self._images)
-        paths: dict[str, Path] = {}
-        outputs: dict[str, Floats] = {}
-        largest = 0.0
-        for file_format, (_, write) in _FORMATS.items():
+def _export_as(
+    file_format: str, networks: Mapping[str, Network], wanted: Mapping[str, Floats], folder: Path, images: Floats
+) -> dict[str, _File]:
+    """Write the files of one format, each after its outputs were found to be those wanted."""
+    runtime, write = _FORMATS[file_format]
+    device = HostDevice(name=f"export check with {runtime}", runtime=runtime, cpus="any")
+    files: dict[str, _File] = {}
+    with HostBackend(device, wait_s=_LOCK_WAIT_S) as backend:
+        for name, network in networks.items():
             content = write(network)
-            outputs[file_format] = self._run(file_format, content, network)
-            difference = relative_difference(outputs[file_format], wanted)
+            outputs = _outputs(backend, content, network, images)
+            difference = relative_difference(outputs, wanted[name])
             # Written this way round, NaN counts as a mismatch.
             if not difference <= LIMIT:
                 raise ExportMismatchError(name, file_format, difference, LIMIT)
-            largest = max(largest, difference)
-            paths[file_format] = self._folder / f"{name}.{file_format}"
-            paths[file_format].write_bytes(content)
-        return Exported(paths, outputs["tflite"], largest)
+            path = folder / f"{name}.{file_format}"
+            path.write_bytes(content)
+            files[name] = _File(path, outputs, difference)
+    return files
 
-    def _run(self, file_format: str, content: bytes, network: Network) -> Floats:
-        entry, (exit_,) = network.inputs[0].name, network.outputs
-        backend = self._runtimes[file_format]
-        rows = [backend.compute_model(content, {entry: image[None]})[exit_][0] for image in self._images]
-        return np.stack(rows).astype(np.float32)
+
+def _outputs(backend: HostBackend, content: bytes, network: Network, images: Floats) -> Floats:
+    entry, (exit_,) = network.inputs[0].name, network.outputs
+    rows = [backend.compute_model(content, {entry: image[None]})[exit_][0] for image in images]
+    return np.stack(rows).astype(np.float32)
 
 
 def relative_difference(found: Floats, wanted: Floats) -> float:

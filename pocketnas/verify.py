@@ -26,7 +26,7 @@ from pocketnas._records import (
     measurement_info,
     predictor_info,
 )
-from pocketnas.export import Exported, Exporter
+from pocketnas.export import Exported, export_networks
 from pocketnas.finalists import Trained, train_finalists
 from pocketnas.front import PREDICTOR_NAME, FoundFront
 from pocketnas.profiling import measure_workloads
@@ -208,8 +208,9 @@ def _require_predicted_runtime(found: FoundFront, facts: DeviceFacts) -> None:
 
 
 def _export(trained: Sequence[Trained], folder: Path, data: ImageData) -> list[Exported]:
-    with Exporter(folder / FINALISTS_FOLDER, data.test_x) as exporter:
-        return [exporter.export(entry.network, entry.candidate.name) for entry in trained]
+    networks = {entry.candidate.name: entry.network for entry in trained}
+    exported = export_networks(networks, folder / FINALISTS_FOLDER, data.test_x)
+    return [exported[name] for name in networks]
 
 
 def split_by_budget(

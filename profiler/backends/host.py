@@ -35,19 +35,21 @@ _WORKER_CACHE_BYTES = 512 * 2**20
 """Loaded models the worker may keep; with the parent's files it leaves a whole run below 3 GiB."""
 _FILES_CACHE_BYTES = 128 * 2**20
 _LONGEST_SAMPLE_NS = 24 * 3600 * 10**9
+_LOCKED = "host machine"
+"""What every host device locks, whatever its name: jobs beside each other would spoil each other's latencies."""
 
 Array = npt.NDArray[Any]
 
 
 class HostBackend(Backend):
-    """This machine under one runtime.
+    """This machine under one runtime; while one is open, no other host device of the machine opens.
 
     Args:
         device: Its settings.
-        wait_s: How long to wait for another job that holds the device.
+        wait_s: How long to wait for another job that holds the machine.
 
     Raises:
-        DeviceBusyError: On entry: another job holds the device.
+        DeviceBusyError: On entry: another job holds the machine, under this device's name or another.
         RuntimeNotSupportedError: On entry: the interpreter has no such runtime or accelerator.
         ConfigError: On entry: processors are named that this process may not use.
     """
@@ -60,7 +62,7 @@ class HostBackend(Backend):
         self._runtime: Runtime = RUNTIMES[device.runtime]
         self._machine = HostMachine()
         self._files = ModelFiles(self._runtime, _FILES_CACHE_BYTES)
-        self._lock = DeviceLock(device.name, wait_s=wait_s)
+        self._lock = DeviceLock(device.name, shared=_LOCKED, wait_s=wait_s)
         self._open = contextlib.ExitStack()
         self._worker: WorkerProcess | None = None
 

@@ -24,6 +24,8 @@ class DeviceLock:
 
     Args:
         device: Name or serial of the device.
+        shared: Name of what the device shares with others, so that one job holds all of them; the device
+            alone when it is None.
         wait_s: How long to wait for another job to end.
 
     Raises:
@@ -31,10 +33,10 @@ class DeviceLock:
         DeviceError: On entry: the lock cannot be written.
     """
 
-    def __init__(self, device: str, *, wait_s: float = 0.0) -> None:
+    def __init__(self, device: str, *, shared: str | None = None, wait_s: float = 0.0) -> None:
         self._device, self._wait_s = device, wait_s
         # A name may hold any characters, so the file is called by its hash.
-        stem = hashlib.sha256(device.encode()).hexdigest()[:32]
+        stem = hashlib.sha256((device if shared is None else shared).encode()).hexdigest()[:32]
         self._lock = FileLock(_folder() / f"{stem}.lock", thread_local=False)
         self._holder_path = _folder() / f"{stem}.json"
 

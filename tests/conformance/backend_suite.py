@@ -7,11 +7,13 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from profiler.backends import Backend, BlockRequest, BlockResult, open_backend
+from profiler.backends.lock import FOLDER_VARIABLE
 from profiler.devices import Device
 from profiler.errors import DeviceBusyError, DeviceError, RuntimeNotSupportedError
 from profiler.workload import Workload
@@ -58,6 +60,11 @@ class BackendConformance:
     def backend(cls, device: Device) -> Iterator[Backend]:
         with open_backend(device) as backend:
             yield backend
+
+    @pytest.fixture
+    def own_locks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Lets a test open the device while the suite holds it."""
+        monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
 
     def test_says_what_it_is(self, backend: Backend, device: Device) -> None:
         facts = backend.facts()
@@ -112,8 +119,9 @@ class BackendConformance:
         assert "y" in refused.failure.detail
         assert fine.failure is None
 
+    @pytest.mark.usefixtures("own_locks")
     def test_a_crash_is_a_result_and_does_not_stop_the_next(self, device: Device) -> None:
-        with open_backend(self.with_timeout(_renamed(device, "crash"), 20.0)) as backend:
+        with open_backend(self.with_timeout(device, 20.0)) as backend:
             crashed, fine = self._with_fault(backend, self.crash)
         assert crashed.failure and crashed.failure.reason == "CRASHED"
         assert crashed.failure.signal == 11
@@ -121,8 +129,9 @@ class BackendConformance:
         assert crashed.samples_ms == ()
         assert fine.failure is None
 
+    @pytest.mark.usefixtures("own_locks")
     def test_a_hang_ends_at_its_deadline_and_does_not_stop_the_next(self, device: Device) -> None:
-        with open_backend(self.with_timeout(_renamed(device, "hang"), SHORT_TIMEOUT_S)) as backend:
+        with open_backend(self.with_timeout(device, SHORT_TIMEOUT_S)) as backend:
             began_s = time.monotonic()
             hung, fine = self._with_fault(backend, self.hang)
             assert time.monotonic() - began_s < SHORT_TIMEOUT_S + 10
@@ -147,13 +156,15 @@ class BackendConformance:
             pass
         assert self._only(backend, BlockRequest(Workload(tiny()), 0, 1)).failure is None
 
+    @pytest.mark.usefixtures("own_locks")
     def test_opens_again_after_it_was_closed(self, device: Device) -> None:
         for _ in range(2):
-            with open_backend(_renamed(device, "again")) as backend:
+            with open_backend(device) as backend:
                 assert self._only(backend, BlockRequest(Workload(tiny()), 0, 1)).failure is None
 
+    @pytest.mark.usefixtures("own_locks")
     def test_is_open_inside_its_block_only(self, device: Device) -> None:
-        with open_backend(_renamed(device, "closed")) as backend:
+        with open_backend(device) as backend:
             pass
         with pytest.raises(DeviceError, match="with"):
             list(backend.run_blocks([BlockRequest(Workload(tiny()), 0, 1)]))
@@ -173,8 +184,3 @@ class BackendConformance:
             return list(backend.run_blocks([long, short]))
         finally:
             timer.join()
-
-
-def _renamed(device: Device, suffix: str) -> Device:
-    """Return the device under another name, since the suite holds the one it was given."""
-    return device.model_copy(update={"name": f"{device.name}-{suffix}"})

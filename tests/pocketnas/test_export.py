@@ -9,7 +9,7 @@ import pytest
 
 from pocketnas import export
 from pocketnas.errors import ExportMismatchError
-from pocketnas.export import Exporter, relative_difference
+from pocketnas.export import export_networks, relative_difference
 from profiler.formats import write_tflite
 from profiler.network import Conv2d, Dense, GlobalAvgPool2d, Network, Relu, TensorSpec
 
@@ -33,8 +33,9 @@ IMAGES = np.random.default_rng(1).random((5, 8, 8, 1), dtype=np.float32)
 
 
 def test_both_files_are_written_and_agree(tmp_path: Path) -> None:
-    with Exporter(tmp_path / "finalists", IMAGES) as exporter:
-        exported = exporter.export(_network(), "small")
+    both = export_networks({"small": _network(), "other": _network(seed=7)}, tmp_path / "finalists", IMAGES)
+    exported = both["small"]
+    assert list(both) == ["small", "other"] and not np.allclose(exported.outputs, both["other"].outputs)
     assert sorted(path.name for path in exported.paths.values()) == ["small.onnx", "small.tflite"]
     assert all(path.stat().st_size > 0 for path in exported.paths.values())
     assert exported.outputs.shape == (5, 4)
@@ -44,8 +45,8 @@ def test_both_files_are_written_and_agree(tmp_path: Path) -> None:
 def test_a_file_with_other_weights_is_refused_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {**export._FORMATS, "tflite": ("litert", lambda _: write_tflite(_network(seed=7)))}
     monkeypatch.setattr(export, "_FORMATS", wrong)
-    with Exporter(tmp_path, IMAGES) as exporter, pytest.raises(ExportMismatchError, match="small") as caught:
-        exporter.export(_network(), "small")
+    with pytest.raises(ExportMismatchError, match="small") as caught:
+        export_networks({"small": _network()}, tmp_path, IMAGES)
     assert caught.value.file_format == "tflite"
     assert list(tmp_path.iterdir()) == []
 

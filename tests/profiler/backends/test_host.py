@@ -15,7 +15,7 @@ import pytest
 
 from profiler.backends import BlockRequest, HostBackend, open_backend
 from profiler.devices import HostDevice
-from profiler.errors import ConfigError, DeviceError, RuntimeNotSupportedError
+from profiler.errors import ConfigError, DeviceBusyError, DeviceError, RuntimeNotSupportedError
 from profiler.workload import Workload
 from tests.conformance.networks import inverted_residuals, tiny
 
@@ -50,6 +50,18 @@ def test_an_unpinned_worker_is_said_so() -> None:
 def test_processors_that_may_not_be_used_are_refused() -> None:
     with pytest.raises(ConfigError, match="only"), opened("foreign", cpus=(9999,)):
         pass
+
+
+def test_host_devices_of_other_names_share_one_machine() -> None:
+    with (
+        opened("host"),
+        pytest.raises(DeviceBusyError, match=rf"host-onnxruntime.*process {os.getpid()} "),
+        opened("host-onnxruntime", runtime="onnxruntime"),
+    ):
+        pass
+    with opened("host-onnxruntime", runtime="onnxruntime") as backend:
+        (result,) = backend.run_blocks([BLOCK])
+        assert result.failure is None
 
 
 @pytest.mark.parametrize(
