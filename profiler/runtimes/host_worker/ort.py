@@ -57,7 +57,8 @@ class OrtSession(Session):
     def set_inputs(self, arrays: Mapping[str, Array]) -> None:
         """Bind copies of arrays as the inputs."""
         for tensor in self.inputs:
-            array = np.ascontiguousarray(arrays[tensor.name], dtype=tensor.dtype)
+            # ONNX Runtime reads the array it is given in place, so it is given one that no one else has.
+            array = np.array(arrays[tensor.name], dtype=tensor.dtype, order="C")
             self._binding.bind_cpu_input(tensor.name, array)
 
     def read_outputs(self) -> dict[str, Array]:

@@ -129,6 +129,19 @@ def test_a_dropped_model_is_freed_at_once(engine: Engine) -> None:
         gc.enable()
 
 
+@pytest.mark.parametrize("engine", [tflite.LitertEngine(1, "xnnpack"), ort.OrtEngine(1, "CPUExecutionProvider")])
+def test_inputs_are_copies(engine: Engine) -> None:
+    network = tiny().with_random_weights(np.random.default_rng(0))
+    session = engine.load(write_tflite(network) if isinstance(engine, tflite.LitertEngine) else write_onnx(network))
+    given = seeded_inputs(session.inputs, 0)
+    session.set_inputs(given)
+    session.invoke()
+    before = session.read_outputs()["y"]
+    given["x"][...] = 100.0
+    session.invoke()
+    np.testing.assert_array_equal(session.read_outputs()["y"], before)
+
+
 def test_the_cache_keeps_one_model_that_is_too_large() -> None:
     engine = CountingEngine(1, "xnnpack")
     model = write_tflite(tiny().with_random_weights(np.random.default_rng(0)))
