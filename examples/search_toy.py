@@ -55,6 +55,11 @@ class SaturatingAccuracy(AccuracySource[CarsGenotype]):
     def __init__(self) -> None:
         self.epochs = 0
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """Name the law; a source of other accuracies must not go on with this one's search."""
+        return {"accuracy": "saturates with parameters and epochs"}
+
     def learn(self, draw: DrawArchitectures[CarsGenotype], *, epochs: int, rng: np.random.Generator) -> float:
         """Count the epochs; a supernet would train what `draw` returns."""
         self.epochs += epochs

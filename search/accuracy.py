@@ -21,6 +21,16 @@ class AccuracySource(ABC, Generic[G]):
     The supernet is one; a table of known accuracies, which learns nothing, is another.
     """
 
+    @property
+    @abstractmethod
+    def identity(self) -> Mapping[str, str]:
+        """What the scores rest on, in words by name, such as {"images": ...}.
+
+        A search is resumed only with a source that says the same, so all that changes a score belongs here
+        (but for what `learn` changes, which is `state`).  "space", "algorithm", "constraint" and "seed" are
+        the search's own names.
+        """
+
     @abstractmethod
     def learn(self, draw: DrawArchitectures[G], *, epochs: int, rng: np.random.Generator) -> float:
         """Train what the scores rest on.

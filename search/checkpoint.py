@@ -32,8 +32,8 @@ class Checkpoint(Generic[G]):
     """A search at the end of a step.
 
     Attributes:
-        identity: What the search is of (space, algorithm, constraint, seed), in words; a search resumes
-            only from its own.
+        identity: What the search is of (space, algorithm, constraint, seed, and what its accuracies rest on), in
+            words; a search resumes only from its own.
         state: The algorithm's state.
         arrays: The accuracy source's state.
     """
@@ -104,8 +104,8 @@ def _check_schema(metadata: Mapping[str, str], path: Path) -> None:
 
 
 def _check_identity(found: Mapping[str, Any], wanted: Mapping[str, str], path: Path) -> None:
-    for key in wanted:
-        if found.get(key) != wanted[key]:
+    for key in {**wanted, **found}:
+        if found.get(key) != wanted.get(key):
             raise CheckpointError(
-                path, f"holds a search with {key} {found.get(key)!r}, not {wanted[key]!r}; choose another folder"
+                path, f"holds a search with {key} {found.get(key)!r}, not {wanted.get(key)!r}; choose another folder"
             )

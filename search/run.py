@@ -140,7 +140,7 @@ class _Search(Generic[G]):
             return None
         population = checkpoint.state.population
         judged = self.screen.judge([individual.genotype for individual in population])
-        if not np.allclose(_latencies(judged), _latencies(population), rtol=_SAME_LATENCY, atol=0, equal_nan=True):
+        if not np.allclose(_predicted(judged), _predicted(population), rtol=_SAME_LATENCY, atol=0, equal_nan=True):
             raise CheckpointError(self.path, "was made with another predictor; resume with that one or start anew")
         self.source.restore(checkpoint.arrays)
         return checkpoint.state
@@ -213,6 +213,7 @@ class _Search(Generic[G]):
     @property
     def _identity(self) -> dict[str, str]:
         return {
+            **self.source.identity,
             "space": self.algorithm.space.identity,
             "algorithm": self.algorithm.identity,
             "constraint": self.screen.constraint.description,
@@ -220,8 +221,10 @@ class _Search(Generic[G]):
         }
 
 
-def _latencies(evaluations: Sequence[Evaluation[G]]) -> list[float]:
-    return [np.nan if item.latency_ms is None else item.latency_ms for item in evaluations]
+def _predicted(evaluations: Sequence[Evaluation[G]]) -> list[list[float]]:
+    """Return latency and interval of each candidate, in ms: predictors may differ in the interval alone."""
+    predicted = [(item.latency_ms, item.low_ms, item.high_ms) for item in evaluations]
+    return [[np.nan if value is None else value for value in values] for values in predicted]
 
 
 class _Pace:

@@ -93,6 +93,7 @@ class Supernet(AccuracySource[G], Generic[G]):
     ) -> None:
         self.space = space
         self.params = params or SupernetParams()
+        self._identity = {"images": data.digest, "shared weights": f"{self.params} seed={seed}"}
         self._train = to_torch(data.train_x), labels_to_torch(data.train_y)
         self._validation = to_torch(data.val_x), labels_to_torch(data.val_y)
         self._unfolded = lru_cache(maxsize=_UNFOLDED_KEPT)(self._unfold)
@@ -109,6 +110,11 @@ class Supernet(AccuracySource[G], Generic[G]):
             fused=True,
         )
         self.epochs_done = 0
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Digest of the images, and settings and seed of the shared weights; see `AccuracySource.identity`."""
+        return dict(self._identity)
 
     def learn(self, draw: DrawArchitectures[G], *, epochs: int, rng: np.random.Generator) -> float:
         """Train the shared weights; see `AccuracySource.learn`.  The returned loss is the cross entropy."""

@@ -6,6 +6,7 @@ files that are written from it finds the same figure.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -119,7 +120,7 @@ def train_network(
     weights = initial_weights(unfolded.weight_shapes, np.random.default_rng(seed))
     if initial is not None:
         _start_from(weights, initial)
-    identity = f"{space.identity} | {genotype.key} | {data.name} | {params} | seed={seed} initial={initial is not None}"
+    identity = _identity(space, genotype, data, params, seed, initial)
     saved = None if checkpoint is None else TrainingCheckpoint(checkpoint, identity)
     with torch_threads(params.threads):
         losses = _train(unfolded, weights, data, params, seed, saved, on_epoch)
@@ -131,6 +132,30 @@ def train_network(
             validation_accuracy=network_accuracy(network, data.val_x, data.val_y),
             losses=tuple(losses),
         )
+
+
+def training_digest(
+    space: SearchSpace[G], genotype: G, data: ImageData, params: TrainingParams | None = None, *, seed: int = 0
+) -> str:
+    """Return 8 hex digits that tell trainings from random weights apart, for the names of their checkpoints.
+
+    Takes what `train_network` takes.
+    """
+    identity = _identity(space, genotype, data, params or TrainingParams(), seed, None)
+    return hashlib.sha256(identity.encode()).hexdigest()[:8]
+
+
+def _identity(
+    space: SearchSpace[G],
+    genotype: G,
+    data: ImageData,
+    params: TrainingParams,
+    seed: int,
+    initial: Mapping[str, Tensor] | None,
+) -> str:
+    """Return all that the weights depend on, in words."""
+    images = f"images={data.digest}"
+    return f"{space.identity} | {genotype.key} | {images} | {params} | seed={seed} initial={initial is not None}"
 
 
 def network_accuracy(network: Network, images: Images, labels: Labels) -> float:

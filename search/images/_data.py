@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +95,18 @@ class ImageData:
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (32 hex digits) of all that a training depends on: images, classes, split, and `mirrored`.
+
+        Name, source and licence do not matter, so a file that was moved keeps its digest.
+        """
+        digest = hashlib.sha256(repr((self.class_names, self.mirrored)).encode())
+        for array in (self.train_x, self.train_y, self.val_x, self.val_y, self.test_x, self.test_y):
+            digest.update(f"{array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:32]
 
 
 def check_images(images: LabelledImages, class_names: Sequence[str], *, source: str) -> None:

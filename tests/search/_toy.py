@@ -95,6 +95,7 @@ class ToyPredictor:
 
     scale: float = 1.0
     known: bool = True
+    spread: float = 0.1
     batches: list[list[str]] = field(default_factory=list)
 
     def predict_many(self, networks: Sequence[Network], *, allow_unknown: bool) -> list[Prediction]:
@@ -106,17 +107,22 @@ class ToyPredictor:
         if not self.known:
             return toy_prediction(5.0, 1.0, 25.0, "dense 1x8 -> 4")
         latency_ms = self.scale * network.cost().macs / 1000
-        return toy_prediction(latency_ms, 0.9 * latency_ms, 1.1 * latency_ms)
+        return toy_prediction(latency_ms, 0.9 * latency_ms, (1 + self.spread) * latency_ms)
 
 
 class LawSource(AccuracySource[ToyGenotype]):
     """Accuracy by a law of size and epochs learned; large genotypes rise late and end higher."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self, seconds: float = 0.0, images: str = "none") -> None:
         self.seconds = seconds
+        self.images = images
         self.epochs = 0
         self.drawn: list[list[str]] = []
         self.evaluated: list[list[str]] = []
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"accuracy": "law", "images": self.images}
 
     def learn(self, draw: DrawArchitectures[ToyGenotype], *, epochs: int, rng: np.random.Generator) -> float:
         self.drawn += [[genotype.key for genotype in draw(rng)] for _ in range(epochs)]

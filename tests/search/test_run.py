@@ -170,6 +170,8 @@ def test_a_finished_search_is_read_back_without_work(tmp_path: Path, uninterrupt
         ({"budget_ms": 1.9}, "constraint"),
         ({"params": replace(PARAMS, population=20)}, "algorithm"),
         ({"predictor": ToyPredictor(scale=0.99)}, "predictor"),
+        ({"predictor": ToyPredictor(spread=0.05)}, "predictor"),
+        ({"source": LawSource(images="others")}, "images"),
     ],
 )
 def test_a_folder_of_another_search_is_refused(tmp_path: Path, change: dict[str, object], named: str) -> None:

@@ -75,9 +75,12 @@ def test_an_interrupted_training_ends_in_the_same_network(tmp_path: Path, stop_a
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     checkpoint = tmp_path / "training.safetensors"
-    train_network(SPACE, GENOTYPE, DATA, replace(PARAMS, epochs=1), checkpoint=checkpoint)
-    with pytest.raises(TrainingError, match="another training"):
-        train_network(SPACE, GENOTYPE, DATA, PARAMS, checkpoint=checkpoint)
+    train_network(SPACE, GENOTYPE, DATA, once := replace(PARAMS, epochs=1), checkpoint=checkpoint)
+    # Of the same name and shape: another file of the same basename.
+    other = replace(DATA, train_x=DATA.train_x[::-1].copy())
+    for data, params in ((DATA, PARAMS), (other, once)):
+        with pytest.raises(TrainingError, match="another training"):
+            train_network(SPACE, GENOTYPE, data, params, checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04\x95", b"\xff" * 64])
