@@ -11,7 +11,7 @@ from pocketnas.result import Candidate
 from profiler.network import Network
 from search.images import ImageData
 from search.spaces import CarsSpace
-from search.training import TrainingParams, train_network
+from search.training import TrainingParams, train_network, training_digest
 
 CHECKPOINTS_FOLDER = "training"
 
@@ -41,7 +41,7 @@ def train_finalists(
     epochs: int,
     seed: int,
 ) -> list[Trained]:
-    """Train each candidate by itself.
+    """Train each candidate by itself, or go on with its checkpoint; other settings train anew beside it.
 
     Args:
         candidates: What to train.
@@ -57,20 +57,22 @@ def train_finalists(
     """
     checkpoints = folder / CHECKPOINTS_FOLDER
     checkpoints.mkdir(exist_ok=True)
-    trained = []
+    trained, params = [], TrainingParams(epochs=epochs)
     with observer.progress(f"training {len(candidates)} finalists, epochs") as advance:
         for place, candidate in enumerate(candidates):
 
             def on_epoch(epoch: int, _loss: float, before: int = place * epochs) -> None:
                 advance(before + epoch + 1, epochs * len(candidates))
 
+            genotype = space.decode(candidate.genotype)
+            digest = training_digest(space, genotype, data, params, seed=seed)
             done = train_network(
                 space,
-                space.decode(candidate.genotype),
+                genotype,
                 data,
-                TrainingParams(epochs=epochs),
+                params,
                 seed=seed,
-                checkpoint=checkpoints / f"{candidate.name}.safetensors",
+                checkpoint=checkpoints / f"{candidate.name}-{digest}.safetensors",
                 on_epoch=on_epoch,
             )
             trained.append(Trained(candidate, done.network, done.validation_accuracy))
