@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.errors import CycleError, NetworkError, ShapeError
+from profiler.network._convolutions import DepthwiseConv2d
 from profiler.network._cost import NetworkCost, operator_cost
 from profiler.network._json import structure_from_json, structure_to_json
 from profiler.network._operator import Operator
@@ -161,18 +163,16 @@ class Network:
         Source: He et al. 2015 ("MSRA" initialisation, fan-in); alpha as in the same paper's PReLU.
         """
         weights: dict[str, FloatArray] = {}
-        for name, spec in self.weight_specs.items():
-            role = name.rpartition("/")[2]
-            if role == "alpha":
-                weights[name] = np.full(spec.shape, 0.25, np.float32)
-                continue
-            fan_in = (
-                int(np.prod(spec.shape[1:-1]))
-                if spec.shape[0] == 1 and len(spec.shape) == 4
-                else int(np.prod(spec.shape[1:]))
-            )
-            scale = 0.05 if role == "bias" else float(np.sqrt(2.0 / max(fan_in, 1)))
-            weights[name] = rng.standard_normal(spec.shape, dtype=np.float32) * np.float32(scale)
+        for operator in self.operators:
+            # A depthwise kernel ends with its output channels, every other one with what it reads of a window cell.
+            window = slice(1, -1) if isinstance(operator, DepthwiseConv2d) else slice(1, None)
+            for role, shape in operator.weight_shapes(self.input_specs(operator)).items():
+                name = f"{operator.name}/{role}"
+                if role == "alpha":
+                    weights[name] = np.full(shape, 0.25, np.float32)
+                    continue
+                scale = 0.05 if role == "bias" else math.sqrt(2.0 / max(math.prod(shape[window]), 1))
+                weights[name] = rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)
         return self._replaced(weights=MappingProxyType(weights))
 
     def without_weights(self) -> Network:

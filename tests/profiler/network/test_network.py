@@ -14,6 +14,7 @@ from profiler.network import (
     Add,
     Concat,
     Conv2d,
+    DepthwiseConv2d,
     MaxPool2d,
     Network,
     Opaque,
@@ -140,6 +141,23 @@ def test_random_weights_are_he_normal_and_belong_to_the_seed() -> None:
     assert np.array_equal(weights["c/kernel"], again["c/kernel"])
     assert np.std(weights["c/kernel"]) == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.02)
     assert (weights["p/alpha"] == 0.25).all()
+
+
+@pytest.mark.parametrize(
+    ("operator", "fan_in"),
+    [
+        (Conv2d("c", ("x",), 1), 9 * 2048),
+        (TransposeConv2d("c", ("x",), 1, (3, 3), (3, 3)), 9 * 2048),
+        (DepthwiseConv2d("c", ("x",)), 9),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_the_kind_of_operator_says_how_many_values_an_output_sums(operator: Operator, fan_in: int) -> None:
+    network = Network("one", [TensorSpec("x", (1, 4, 4, 2048))], [operator], ["c"])
+    weights = network.with_random_weights(np.random.default_rng(7)).weights
+    assert weights is not None
+    assert weights["c/kernel"].shape == (1, 3, 3, 2048)
+    assert np.std(weights["c/kernel"]) == pytest.approx(np.sqrt(2 / fan_in), rel=0.03)
 
 
 def test_equality_sees_weights() -> None:
