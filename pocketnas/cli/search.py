@@ -32,7 +32,7 @@ def command(
     ] = 20,
     warmup_epochs: Annotated[
         int, typer.Option("--warmup-epochs", metavar="N", help="Epochs on random architectures first.")
-    ] = 20,
+    ] = 40,
     generation_epochs: Annotated[
         int, typer.Option("--generation-epochs", metavar="N", help="Epochs of each generation.")
     ] = 4,
@@ -75,13 +75,14 @@ def _show(screen: Screen, found: FoundFront, out: Path) -> None:
     rows = [
         [
             candidate.name,
+            "yes" if candidate.on_front else "",
             f"{candidate.search_accuracy:.1%}",
             f"{candidate.predicted_ms:.4g}",
             f"{candidate.predicted_low_ms:.4g} to {candidate.predicted_high_ms:.4g}",
         ]
         for candidate in sorted(found.front, key=lambda candidate: candidate.predicted_ms)
     ]
-    columns = ["candidate", "accuracy, shared weights", "ms, predicted", "90 % interval"]
+    columns = ["candidate", "on the front", "accuracy, shared weights", "ms, predicted", "90 % interval"]
     title = f"budget {found.budget_ms:.4g} ms on {found.device}: {found.budget_reason}"
     screen.show(table(title, columns, rows, right=columns[1:]))
     screen.show(f"next: pocketnas verify {out} --device {found.device}")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ def test_an_interrupted_profile_ends_with_130_and_the_same_command_goes_on(tmp_p
     command = [sys.executable, "-m", "pocketnas", "profile", "--network", "net.json", "--store", "a.db"]
     # Rounds for some seconds, so that the interrupt falls into them on a machine of any speed.
     rounds = 300
-    command += ["--rounds", str(rounds), "--max-rounds", str(rounds)]
+    command += ["--protocol", "kernels", "--rounds", str(rounds), "--max-rounds", str(rounds)]
     (tmp_path / "net.json").write_text(_small_network())
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     _wait_for_rows(tmp_path / "a.db", process)
@@ -179,3 +180,17 @@ def test_defaults_of_profile_are_those_of_the_protocol() -> None:
     protocol = Protocol()
     assert (told["rounds"], told["max_rounds"]) == (protocol.rounds, protocol.max_rounds)
     assert (told["runs"], told["seed"]) == (protocol.runs_per_block, protocol.seed)
+
+
+def test_defaults_of_search_are_those_of_its_params() -> None:
+    import inspect
+
+    from pocketnas.cli import search
+    from pocketnas.front import SpaceSettings
+    from pocketnas.searching import SearchParams
+
+    told = {name: parameter.default for name, parameter in inspect.signature(search.command).parameters.items()}
+    for defaults in (asdict(SearchParams().evolution), SpaceSettings().model_dump()):
+        named = told.keys() & defaults.keys()
+        assert {name: told[name] for name in named} == {name: defaults[name] for name in named}
+    assert {"population", "generations", "warmup_epochs", "generation_epochs", "cells"} <= told.keys()
