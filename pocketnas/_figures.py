@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from pocketnas.result import SearchResult
+from pocketnas.result import Candidate, SearchResult
 
 Figure = dict[str, Any]
 
@@ -24,20 +24,11 @@ def front_figure(result: SearchResult) -> Figure:
     """Accuracy against latency: what the search predicted, and what the device then measured."""
     found = result.finalists
     missed = [candidate for candidate in result.dropped if candidate.measured_ms is not None]
+    on_front = [candidate for candidate in result.front if candidate.on_front]
+    others = [candidate for candidate in result.front if not candidate.on_front]
     data = [
-        _scatter(
-            "predicted, shared weights",
-            [c.predicted_ms for c in result.front],
-            [100 * c.search_accuracy for c in result.front],
-            labels=[c.name for c in result.front],
-            marker={"color": PREDICTED, "size": 9, "symbol": "circle-open", "line": {"width": 2}},
-            error_x=_interval(
-                [c.predicted_ms for c in result.front],
-                [c.predicted_low_ms for c in result.front],
-                [c.predicted_high_ms for c in result.front],
-                PREDICTED,
-            ),
-        ),
+        *([_candidates("predicted, front (shared weights)", "circle", on_front)] if on_front else []),
+        *([_candidates("predicted, others (shared weights)", "circle-open", others)] if others else []),
         _scatter(
             f"{result.source}, trained alone",
             [c.measured_ms for c in found],
@@ -131,6 +122,19 @@ def progress_figure(result: SearchResult) -> Figure:
     layout["margin"]["r"] = 56
     layout["xaxis"]["dtick"] = max(1, len(generations) // 10)
     return {"data": data, "layout": layout}
+
+
+def _candidates(name: str, symbol: str, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    predicted_ms = [c.predicted_ms for c in candidates]
+    lows_ms, highs_ms = [c.predicted_low_ms for c in candidates], [c.predicted_high_ms for c in candidates]
+    return _scatter(
+        name,
+        predicted_ms,
+        [100 * c.search_accuracy for c in candidates],
+        labels=[c.name for c in candidates],
+        marker={"color": PREDICTED, "size": 9, "symbol": symbol, "line": {"width": 2}},
+        error_x=_interval(predicted_ms, lows_ms, highs_ms, PREDICTED),
+    )
 
 
 def _scatter(

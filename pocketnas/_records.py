@@ -55,6 +55,8 @@ def finalist_record(
         macs=cost.macs,
         parameters=cost.parameters,
         largest_difference=exported.largest_difference,
+        verdict=measurement.verdict,
+        reasons=tuple(str(reason) for reason in measurement.reasons),
     )
 
 
@@ -115,6 +117,7 @@ def data_info(name: str, data: ImageData, test_file: str) -> DataInfo:
         validation_images=len(data.val_y),
         test_images=len(data.test_y),
         test_file=test_file,
+        class_names=data.class_names,
     )
 
 

@@ -56,7 +56,8 @@ class FoundFront(JsonFile):
         seed: Fixes every random choice, also the split of the images.
         data: Name or path of the images.
         space: The search space.
-        front: Candidates in the order in which they should be tried, most accurate first.
+        front: Candidates in the order in which they should be tried, the front of the search before what makes up
+            the number; `on_front` tells which is which.
         generations: Progress of the search.
         durations_s: How long each step so far took, by its name.
     """

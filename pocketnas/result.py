@@ -11,11 +11,12 @@ from typing import ClassVar, Literal
 from pydantic import Field, FiniteFloat
 
 from pocketnas._json_file import JsonFile, Part
+from profiler.measure import Verdict
 from profiler.workload import Source
 
 
 class Candidate(Part):
-    """A member of the front that the search ended with; all its numbers are predictions.
+    """What the search proposes to train and measure; all its numbers are predictions.
 
     Attributes:
         name: Short name, unique in the result.
@@ -25,6 +26,8 @@ class Candidate(Part):
         predicted_ms: Predicted latency, and the ends of its interval.
         predicted_low_ms: Lower end.
         predicted_high_ms: Upper end; the search compared this one with the budget.
+        on_front: Whether nothing else that the search ended with is predicted to be as fast and is as accurate.
+            The others make up the number where its front is small. False in files from before it was recorded.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Candidate(Part):
     predicted_ms: FiniteFloat
     predicted_low_ms: FiniteFloat
     predicted_high_ms: FiniteFloat
+    on_front: bool = False
 
 
 class Finalist(Candidate):
@@ -50,6 +54,8 @@ class Finalist(Candidate):
         macs: Multiply-accumulate operations of one inference.
         parameters: Number of weights.
         largest_difference: Largest difference between outputs of the exported files and the trained network.
+        verdict: Of the measurement; None in files written before it was recorded.
+        reasons: Why the verdict is no better, "ID: detail" each.
     """
 
     tflite: str
@@ -62,6 +68,8 @@ class Finalist(Candidate):
     macs: int
     parameters: int
     largest_difference: FiniteFloat
+    verdict: Verdict | None = None
+    reasons: tuple[str, ...] = ()
 
 
 class Dropped(Candidate):
@@ -159,7 +167,11 @@ class DataInfo(Part):
         validation_images: Images that the search ranked by.
         test_images: Images of the reported accuracy, never seen before.
         test_file: Path of an .npz with `images` (n, height, width, channels) and `labels` (n,). The images
-            are ready for the models: float32, normalised, NHWC; feed them one at a time.
+            are ready for the models: float32, NHWC; feed them one at a time.
+        layout: Order of the axes of the images.
+        normalisation: What must be done to plain pixels before the models take them, in words.
+        pixel_range: The values that stand for no light and for full light.
+        class_names: Name of each class, by index; empty in files written before they were recorded.
     """
 
     name: str
@@ -169,7 +181,9 @@ class DataInfo(Part):
     test_images: int
     test_file: str
     layout: Literal["NHWC"] = "NHWC"
-    normalisation: str = "applied: the images in test_file are what the models take"
+    normalisation: str = "none: the models take plain pixels from 0 to 1"
+    pixel_range: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
+    class_names: tuple[str, ...] = ()
 
 
 class MeasurementInfo(Part):
@@ -246,7 +260,8 @@ class SearchResult(JsonFile):
         budget_reason: Who chose the budget, and how.
         finalists: Best validation accuracy first; the first is the chosen one.
         dropped: Candidates that did not make it.
-        front: The front of the search as it was predicted, before anything of it was measured.
+        front: Candidates of the search as they were predicted, before any of them was measured: its front, and
+            what makes up the number; `on_front` tells which is which.
     """
 
     file_name: ClassVar[str] = "result.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,6 +134,8 @@ def search(
         outcome = run_search(
             Cars(space, evolution), supernet, predictor, constraint, seed=seed, run_dir=folder, progress=on_step
         )
+    chosen = choose_finalists(outcome, params.candidates)
+    on_front = {member.network_key for member in outcome.front}
     predictor.save(folder / PREDICTOR_NAME)
     found = FoundFront(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -145,7 +147,7 @@ def search(
         seed=seed,
         data=data_name,
         space=settings,
-        front=tuple(_candidate(member, space) for member in choose_finalists(outcome, params.candidates)),
+        front=tuple(_candidate(member, space, on_front) for member in chosen),
         generations=tuple(_generation(record) for record in outcome.history),
         durations_s={**(durations_s or {}), "search": time.monotonic() - started_s},
     )
@@ -153,7 +155,7 @@ def search(
     return found
 
 
-def _candidate(member: FrontMember[Any], space: SearchSpace[Any]) -> Candidate:
+def _candidate(member: FrontMember[Any], space: SearchSpace[Any], on_front: Set[str]) -> Candidate:
     return Candidate(
         name=f"cars-{member.network_key[:8]}",
         genotype=space.encode(member.genotype),
@@ -162,6 +164,7 @@ def _candidate(member: FrontMember[Any], space: SearchSpace[Any]) -> Candidate:
         predicted_ms=member.prediction.latency_ms,
         predicted_low_ms=member.prediction.low_ms,
         predicted_high_ms=member.prediction.high_ms,
+        on_front=member.network_key in on_front,
     )
 
 

@@ -50,6 +50,22 @@ def test_nothing_of_the_front_is_lost(road: Road) -> None:
     assert sorted(named) == sorted(candidate.name for candidate in road.result.front)
 
 
+def test_no_candidate_on_the_front_is_beaten_by_another(road: Road) -> None:
+    assert any(candidate.on_front for candidate in road.result.front)
+    for member in (candidate for candidate in road.result.front if candidate.on_front):
+        for other in road.result.front:
+            as_good = other.search_accuracy >= member.search_accuracy and other.predicted_ms <= member.predicted_ms
+            better = other.search_accuracy > member.search_accuracy or other.predicted_ms < member.predicted_ms
+            assert not (as_good and better), f"{other.name} beats {member.name}"
+
+
+def test_result_tells_what_an_image_and_a_class_are(road: Road) -> None:
+    images = load_images("digits", seed=road.result.seed)
+    data = road.result.data
+    assert data.class_names == images.class_names and data.classes == len(data.class_names)
+    assert data.pixel_range == (0.0, 1.0) and images.test_x.min() >= 0 and images.test_x.max() <= 1
+
+
 def test_files_agree_with_the_result_when_run_by_an_independent_script(road: Road) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "check-result"), str(road.folder)],

@@ -25,10 +25,11 @@ def sample_result(*, name: str = "cars-3f2a9c", device: str = "host") -> SearchR
             name=f"{name}-{i}" if i else name,
             genotype={"normal": [[0, "sep_conv_3x3"]], "reduction": [[1, "skip_connect"]]},
             network_key=f"{i:032x}",
-            search_accuracy=0.91 + 0.012 * i,
+            search_accuracy=0.91 + 0.012 * (i if i < 3 else 1),
             predicted_ms=0.55 + 0.11 * i,
             predicted_low_ms=0.51 + 0.10 * i,
             predicted_high_ms=0.60 + 0.12 * i,
+            on_front=i < 3,
         )
         for i in range(4)
     )
@@ -45,6 +46,8 @@ def sample_result(*, name: str = "cars-3f2a9c", device: str = "host") -> SearchR
             macs=2_310_000 + 400_000 * i,
             parameters=48_210 + 9_000 * i,
             largest_difference=3e-6,
+            verdict="SEMI_VALID" if i else "VALID",
+            reasons=("CPU-SHARED: others took 4 % of the time",) if i else (),
         )
         for i, c in enumerate(front[1:3])
     )
@@ -74,6 +77,7 @@ def sample_result(*, name: str = "cars-3f2a9c", device: str = "host") -> SearchR
             validation_images=360,
             test_images=360,
             test_file="test_images.npz",
+            class_names=tuple("0123456789"),
         ),
         measurement=MeasurementInfo(
             processor="Example CPU @ 2.40 GHz",

@@ -54,15 +54,31 @@ def test_page_says_what_was_measured_and_what_was_predicted() -> None:
     assert "Latency measured" in text and "Latency predicted" in text
     assert "held the measured latency of" in text
     assert "above the budget" in text
+    assert "pixels from 0 to 1" in text and "normalis" not in text
     ids = {attrs["id"] for _, attrs in outline.elements if attrs.get("id")}
     assert {"front", "calibration", "progress"} <= ids
+
+
+def test_finalists_that_are_not_valid_say_why() -> None:
+    text = " ".join(_Outline(_without_plotly(render(sample_result()))).text.split())
+    assert text.count("SEMI_VALID") == 1 and "SEMI_VALID: CPU-SHARED: others took 4 % of the time" in text
+    assert " VALID" not in text
 
 
 def test_no_series_mixes_sources() -> None:
     from pocketnas import _figures
 
     names = [series["name"] for series in _figures.front_figure(sample_result())["data"]]
-    assert [name.split(",")[0].split(" ")[0] for name in names] == ["predicted", "measured", "measured", "budget"]
+    expected = ["predicted", "predicted", "measured", "measured", "budget"]
+    assert [name.split(",")[0].split(" ")[0] for name in names] == expected
+
+
+def test_only_the_front_is_drawn_and_called_as_one() -> None:
+    from pocketnas import _figures
+
+    front, others = _figures.front_figure(sample_result())["data"][:2]
+    assert "front" in front["name"] and front["marker"]["symbol"] == "circle" and len(front["x"]) == 3
+    assert "front" not in others["name"] and others["marker"]["symbol"] == "circle-open" and len(others["x"]) == 1
 
 
 def test_foreign_text_is_shown_and_not_obeyed() -> None:

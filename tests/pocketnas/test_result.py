@@ -34,7 +34,24 @@ def test_file_holds_the_fields_that_scripts_rely_on(tmp_path: Path) -> None:
         "measured_ms",
         "measured_low_ms",
         "measured_high_ms",
+        "verdict",
+        "reasons",
+        "on_front",
     } <= document["finalists"][0].keys()
+    assert document["data"]["pixel_range"] == [0.0, 1.0] and document["data"]["normalisation"].startswith("none")
+    assert len(document["data"]["class_names"]) == document["data"]["classes"]
+
+
+def test_files_from_before_a_field_was_added_are_read(tmp_path: Path) -> None:
+    document = json.loads(sample_result().save(tmp_path).read_text())
+    for finalist in document["finalists"]:
+        for added in ("verdict", "reasons", "on_front"):
+            del finalist[added]
+    for added in ("pixel_range", "class_names"):
+        del document["data"][added]
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    read = SearchResult.load(tmp_path)
+    assert read.finalists[0].verdict is None and read.data.pixel_range == (0.0, 1.0)
 
 
 def test_missing_result_says_what_to_run(tmp_path: Path) -> None:
