@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -33,8 +34,19 @@ if TYPE_CHECKING:
     from profiler.network import Network
     from profiler.workload import Dtype, Workload
 
+ProtocolName = Literal["kernels", "rapid", "quick", "normal"]
+
+SUPPRESSIBLE = ("GOVERNOR", "LOAD", "LOW-MEMORY", "LOW-STORAGE", "NOT-PINNED")
+"""Ids of the checks that the user may say to know of; what always travels with the rows is not among them."""
+
 _WARMUP_RUNS = 5
 _PROFILED_RUNS = 50
+
+
+def _positive_seconds(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"{value} is not a duration; give a finite number of seconds above 0")
+    return value
 
 
 def command(
@@ -66,11 +78,40 @@ def command(
     ] = None,
     networks: Annotated[int, typer.Option("--networks", metavar="N", min=0, help="Whole networks of the space.")] = 24,
     dtype: Annotated[Literal["float32", "int8"], typer.Option("--dtype", help="Numeric type to run in.")] = "float32",
-    rounds: Annotated[int, typer.Option("--rounds", metavar="N", help="Least rounds of every workload.")] = 6,
+    protocol: Annotated[
+        ProtocolName | None,
+        typer.Option(
+            "--protocol",
+            help="Rounds, runs and durations: kernels for many workloads, the others for whole networks, "
+            "the longest last. [default: kernels; quick for files without --kernels]",
+            show_default=False,
+        ),
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", metavar="N", help="Least rounds, instead of the protocol's.")
+    ] = None,
     max_rounds: Annotated[
-        int, typer.Option("--max-rounds", metavar="N", help="Most rounds, for those that are not yet precise.")
-    ] = 48,
-    runs: Annotated[int, typer.Option("--runs", metavar="N", help="Timed runs in a round.")] = 20,
+        int | None, typer.Option("--max-rounds", metavar="N", help="Most rounds, for those that are not yet precise.")
+    ] = None,
+    runs: Annotated[int | None, typer.Option("--runs", metavar="N", help="Least timed runs in a round.")] = None,
+    time_budget_s: Annotated[
+        float | None,
+        typer.Option(
+            "--time-budget-s",
+            metavar="S",
+            callback=_positive_seconds,
+            help="End with what there is after so many seconds.",
+            show_default=False,
+        ),
+    ] = None,
+    suppress: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--suppress",
+            metavar="ID",
+            help="Check that you know of and that shall not lower verdicts, as in LOAD; may be repeated.",
+        ),
+    ] = None,
     operators: Annotated[
         bool, typer.Option("--operators", help="Time each operator inside the networks instead; nothing is stored.")
     ] = False,
@@ -89,15 +130,24 @@ def command(
 
     Example: pocketnas profile --network mobilenet.tflite --store host.db
 
+    Example: pocketnas profile --network mobilenet.tflite --protocol rapid --suppress LOAD
+
     Example: pocketnas profile --network mobilenet.tflite --operators
     """
     from pocketnas.front import SpaceSettings
     from profiler.backends import open_backend
-    from profiler.measure import Protocol
 
     screen = Screen(as_json=as_json)
     chosen = configured_device(config, device)
-    protocol = Protocol(rounds=rounds, max_rounds=max_rounds, runs_per_block=runs, seed=seed)
+    how = protocol_of(
+        protocol or ("quick" if network and not kernels else "kernels"),
+        rounds=rounds,
+        max_rounds=max_rounds,
+        runs_per_block=runs,
+        time_budget_s=time_budget_s,
+        suppress=suppress or (),
+        seed=seed,
+    )
     files = _read(network or [], parse_input_shapes(inputs or []))
     if operators:
         with open_backend(chosen) as backend:
@@ -111,7 +161,38 @@ def command(
             workloads = _space_workloads(
                 backend, settings, data, 300 if kernels is None else kernels, networks, dtype, seed
             )
-        _measure(screen, backend, workloads, protocol, store, label)
+        _measure(screen, backend, workloads, how, store, label)
+
+
+def protocol_of(
+    name: ProtocolName,
+    *,
+    rounds: int | None = None,
+    max_rounds: int | None = None,
+    runs_per_block: int | None = None,
+    time_budget_s: float | None = None,
+    suppress: Sequence[str] = (),
+    seed: int = 0,
+) -> Protocol:
+    """Return the protocol of a name, with its own values where None is given.
+
+    Raises:
+        ConfigError: A number does not go with the others, or a check cannot be suppressed.
+    """
+    from profiler.measure import PROTOCOLS
+
+    for id_ in suppress:
+        if id_ not in SUPPRESSIBLE:
+            known = ", ".join(SUPPRESSIBLE)
+            raise ConfigError(f"{id_!r} is no check that can be suppressed; those are {known}", key="--suppress")
+    numbers: dict[str, Any] = {
+        "rounds": rounds,
+        "max_rounds": max_rounds,
+        "runs_per_block": runs_per_block,
+        "time_budget_s": time_budget_s,
+    }
+    given = {field: value for field, value in numbers.items() if value is not None}
+    return replace(PROTOCOLS[name], **given, seed=seed, suppress=tuple(sorted(set(suppress))))
 
 
 def _read(paths: list[Path], input_shapes: dict[str, tuple[int, ...]]) -> list[Network]:

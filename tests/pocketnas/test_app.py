@@ -170,18 +170,6 @@ def _ready(store: Path) -> bool:
         return False
 
 
-def test_defaults_of_profile_are_those_of_the_protocol() -> None:
-    import inspect
-
-    from pocketnas.cli import profile
-    from profiler.measure import Protocol
-
-    told = {name: parameter.default for name, parameter in inspect.signature(profile.command).parameters.items()}
-    protocol = Protocol()
-    assert (told["rounds"], told["max_rounds"]) == (protocol.rounds, protocol.max_rounds)
-    assert (told["runs"], told["seed"]) == (protocol.runs_per_block, protocol.seed)
-
-
 def test_defaults_of_search_are_those_of_its_params() -> None:
     import inspect
 
