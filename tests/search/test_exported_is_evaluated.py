@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from profiler.network import Concat, Conv2d, Network, Relu
 from search.augmentation import to_torch
 from search.spaces import CarsGenotype, CarsParams, CarsSpace
+from search.spaces.cars import Cell
 from search.supernet import Supernet
+from search.unfolded import FixedStatistics, RecordingStatistics, UnfoldedNetwork
 from tests.runtimes import run_litert, run_onnxruntime, run_torch
 from tests.search._stripes import stripes_data, stripes_supernet
 
@@ -57,17 +62,61 @@ def test_written_files_compute_what_was_scored(supernet: Supernet[CarsGenotype],
 @settings(deadline=None, max_examples=15)
 @given(SEEDS)
 def test_none_is_the_same_as_a_branch_of_zeros(supernet: Supernet[CarsGenotype], seed: int) -> None:
-    """Leaving dead nodes out is what zeros in their channels would do: the blocks of their kernels do not act."""
-    genotype = SPACE.sample(np.random.default_rng(seed))
-    images = to_torch(DATA.val_x[:8])
-    before = supernet.logits(genotype, images)
-    used = supernet.weights_of(genotype).keys()
-    with torch.no_grad():
-        kept = {name: weight.clone() for name, weight in supernet.weights.items()}
-        for name, weight in supernet.weights.items():
-            if name not in used:
-                weight.fill_(torch.nan)
-        after = supernet.logits(genotype, images)
-        for name, weight in supernet.weights.items():
-            weight.copy_(kept[name])
-    torch.testing.assert_close(after, before, rtol=0, atol=0)
+    """Leaving dead nodes out is what zeros in their channels and the whole kernels behind them compute."""
+    rng = np.random.default_rng(seed)
+    sampled = SPACE.sample(rng)
+    genotype = CarsGenotype(with_a_dead_node(sampled.normal, rng), with_a_dead_node(sampled.reduction, rng))
+    images = to_torch(DATA.val_x)
+    reference, zeros = with_branches_of_zeros(genotype)
+    weights = {name: weight.detach() for name, weight in supernet.weights.items()} | zeros
+    assert reference.weight_shapes.keys() <= weights.keys()
+    recording = RecordingStatistics()
+    reference.run(weights, to_torch(DATA.train_x[: supernet.params.calibration_images]), recording)
+    expected = reference.run(weights, images, FixedStatistics(recording.statistics()))
+    assert_same(supernet.logits(genotype, images).numpy(), expected.numpy())
+
+
+def with_a_dead_node(cell: Cell, rng: np.random.Generator) -> Cell:
+    """Put "none" on both edges of a node, of which few that are drawn are dead; some other node stays alive."""
+    for dead in rng.permutation(len(cell.nodes)):
+        nodes = list(cell.nodes)
+        first, second = nodes[dead]
+        nodes[dead] = (replace(first, operation="none"), replace(second, operation="none"))
+        if Cell(tuple(nodes)).live_nodes:
+            return Cell(tuple(nodes))
+    return cell
+
+
+def with_branches_of_zeros(genotype: CarsGenotype) -> tuple[UnfoldedNetwork, dict[str, torch.Tensor]]:
+    """Build a genotype's network with all nodes of each cell behind it, the dead ones as zeros.
+
+    Returns:
+        The network, whose readers of cells have kernels with a block for every node, and the weights that
+        make the zeros.
+    """
+    network = SPACE.lower(genotype)
+    operators = {operator.name: operator for operator in network.operators}
+    zeros: dict[str, torch.Tensor] = {}
+    parts: dict[str, tuple[str, ...]] = {}
+    for index in range(SPACE.params.cells):
+        cell = genotype.reduction if index in SPACE.params.reductions else genotype.normal
+        last = index == SPACE.params.cells - 1
+        readers = ["pool"] if last else [f"cells.{index + 1}.in1", f"cells.{index + 2}.in0"]
+        readers = [reader for reader in readers if reader in operators]
+        if not readers:
+            continue
+        (read,) = operators[readers[0]].inputs
+        output = read if last else operators[read].inputs[0]
+        live = iter(operators[output].inputs if len(cell.live_nodes) > 1 else (output,))
+        nodes = [next(live) if node in cell.live_nodes else f"zeros.{index}" for node in range(SPACE.params.nodes)]
+        if f"zeros.{index}" in nodes:
+            source = next(node for node in nodes if node in operators)
+            channels = network.tensors[source].shape[-1]
+            operators[f"zeros.{index}"] = Conv2d(f"zeros.{index}", (source,), channels, (1, 1), use_bias=False)
+            zeros[f"zeros.{index}/kernel"] = torch.zeros(channels, channels, 1, 1)
+        whole = operators[f"whole.{index}"] = Concat(f"whole.{index}", tuple(nodes))
+        operators[f"whole.{index}.relu"] = Relu(f"whole.{index}.relu", (whole.name,))
+        for reader in readers:
+            operators[reader] = replace(operators[reader], inputs=(whole.name if last else f"{whole.name}.relu",))
+            parts["logits" if last else reader] = tuple(f"node{node}" for node in range(SPACE.params.nodes))
+    return UnfoldedNetwork(Network("whole", network.inputs, list(operators.values()), network.outputs), parts), zeros
