@@ -7,6 +7,7 @@ weights, and that is the number in the result: the first one chose them, and so 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -184,7 +185,9 @@ def _measure_train_measure(
         networks = {entry.candidate.name: entry.network for entry in trained}
         with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
             bench = _Bench(backend, store, observer, protocol)
-            second = bench.measure(networks, f"measuring {len(trained)} finalists again", label="finalists")
+            second = bench.measure(
+                networks, f"measuring {len(trained)} finalists again", label=finalists_label(networks)
+            )
             kept, missed = split_by_budget(chosen, second, found.budget_ms)
             if not kept:
                 raise _infeasible(found, missed)
@@ -195,6 +198,23 @@ def _measure_train_measure(
     untrained = (dropped_record(left, first[left.name], _NOT_TRAINED) for left in rest)
     dropped = (*too_slow, *missed, *untrained)
     return _Outcome(backend.source, first, second, ranked, dropped, operators, note, measurement)
+
+
+def finalists_label(networks: Mapping[str, Network]) -> str:
+    """Return the label of the campaign that measures trained finalists.
+
+    A campaign is known by structures and label, so without the weights in the label, one that is finished
+    would stand for networks that were trained anew.
+
+    Args:
+        networks: With their trained weights, by name; the order does not matter.
+    """
+    digest = hashlib.sha256()
+    for name, network in sorted(networks.items()):
+        for key, weight in sorted((network.weights or {}).items()):
+            digest.update(f"{name}|{key}|{weight.dtype}|{weight.shape}|".encode())
+            digest.update(np.ascontiguousarray(weight).tobytes())
+    return f"finalists-{digest.hexdigest()[:12]}"
 
 
 def _require_predicted_runtime(found: FoundFront, facts: DeviceFacts) -> None:
