@@ -121,6 +121,19 @@ def data_info(name: str, data: ImageData, test_file: str) -> DataInfo:
     )
 
 
+def processor_check(fitted_on: str, measured_on: str) -> str | None:
+    """Return what is to be said where a predictor learnt from another processor than was measured on, or None.
+
+    A device keeps its name when the machine beneath it changes.
+    """
+    if fitted_on == measured_on:
+        return None
+    return (
+        f"OTHER-PROCESSOR: the predictor was fitted on {fitted_on}, and measured was on {measured_on}; "
+        "profile and fit again on this one"
+    )
+
+
 def measurement_info(backend: Backend, protocol: Protocol, dtype: Dtype) -> MeasurementInfo:
     """Return where and how was measured, with the conditions of this moment."""
     facts = backend.facts()

@@ -26,6 +26,7 @@ from pocketnas._records import (
     kernel_costs,
     measurement_info,
     predictor_info,
+    processor_check,
 )
 from pocketnas.export import Exported, export_networks
 from pocketnas.finalists import Trained, train_finalists
@@ -107,6 +108,10 @@ def verify(folder: Path, device: Device, observer: Observer, params: VerifyParam
     space = found.space.space_for(data)
     outcome = _measure_train_measure(found, space, data, folder, device, observer, params)
     exported = _export(outcome.ranked, folder, data)
+    measurement = outcome.measurement
+    if doubt := processor_check(predictor.card.processor, measurement.processor):
+        observer.warn(doubt)
+        measurement = measurement.model_copy(update={"checks": (*measurement.checks, doubt)})
     result = SearchResult(
         pocketnas=version("pocketnas"),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -123,7 +128,7 @@ def verify(folder: Path, device: Device, observer: Observer, params: VerifyParam
         dropped=outcome.dropped,
         front=found.front,
         data=data_info(found.data, data, TEST_IMAGES_NAME),
-        measurement=outcome.measurement,
+        measurement=measurement,
         predictor=predictor_info(predictor, found.front, outcome.first),
         generations=found.generations,
         kernels=kernel_costs(predictor, outcome.ranked[0].network),

@@ -50,6 +50,10 @@ def test_nothing_of_the_front_is_lost(road: Road) -> None:
     assert sorted(named) == sorted(candidate.name for candidate in road.result.front)
 
 
+def test_predictor_of_this_processor_raises_no_doubt(road: Road) -> None:
+    assert not [check for check in road.result.measurement.checks if check.startswith("OTHER-PROCESSOR")]
+
+
 def test_no_candidate_on_the_front_is_beaten_by_another(road: Road) -> None:
     assert any(candidate.on_front for candidate in road.result.front)
     for member in (candidate for candidate in road.result.front if candidate.on_front):
