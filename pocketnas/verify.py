@@ -8,9 +8,8 @@ weights, and that is the number in the result: the first one chose them, and so 
 from __future__ import annotations
 
 import hashlib
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -184,25 +183,58 @@ def _measure_train_measure(
         within, too_slow = split_by_budget(found.front, first, found.budget_ms)
         if not within:
             raise _infeasible(found, too_slow)
-        chosen, rest = within[: params.finalists], within[params.finalists :]
-        # Others may have the device while we train.
-        trained = train_finalists(chosen, space, data, folder, observer, epochs=params.epochs, seed=found.seed)
-        networks = {entry.candidate.name: entry.network for entry in trained}
+        trained: list[Trained] = []
+        second: dict[str, Measurement] = {}
+
+        def train_and_measure(chosen: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
+            # Others may have the device while we train.
+            batch = train_finalists(chosen, space, data, folder, observer, epochs=params.epochs, seed=found.seed)
+            networks = {entry.candidate.name: entry.network for entry in batch}
+            with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
+                bench = _Bench(backend, store, observer, protocol)
+                title = f"measuring {len(batch)} finalists again"
+                second.update(bench.measure(networks, title, label=finalists_label(networks)))
+            trained.extend(batch)
+            return split_by_budget(chosen, second, found.budget_ms)
+
+        kept, missed, rest = fill_places(within, params.finalists, train_and_measure)
+        if not kept:
+            raise _infeasible(found, missed)
+        within_both = [entry for entry in trained if entry.candidate in kept]
+        ranked = sorted(within_both, key=lambda entry: -entry.validation_accuracy)
         with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
-            bench = _Bench(backend, store, observer, protocol)
-            second = bench.measure(
-                networks, f"measuring {len(trained)} finalists again", label=finalists_label(networks)
-            )
-            kept, missed = split_by_budget(chosen, second, found.budget_ms)
-            if not kept:
-                raise _infeasible(found, missed)
-            within_both = [entry for entry in trained if entry.candidate in kept]
-            ranked = sorted(within_both, key=lambda entry: -entry.validation_accuracy)
-            operators, note = bench.profile(ranked[0].network)
+            operators, note = _Bench(backend, store, observer, protocol).profile(ranked[0].network)
             measurement = measurement_info(backend, protocol, found.dtype)
     untrained = (dropped_record(left, first[left.name], _NOT_TRAINED) for left in rest)
     dropped = (*too_slow, *missed, *untrained)
     return _Outcome(backend.source, first, second, ranked, dropped, operators, note, measurement)
+
+
+def fill_places(
+    candidates: Sequence[Candidate],
+    places: int,
+    attempt: Callable[[Sequence[Candidate]], tuple[list[Candidate], list[Dropped]]],
+) -> tuple[list[Candidate], list[Dropped], list[Candidate]]:
+    """Try candidates in order, as many at once as places are free, until all are taken or nobody is left.
+
+    Args:
+        candidates: In order of preference.
+        places: How many are wanted.
+        attempt: Says which of a batch are kept, and which dropped.
+
+    Returns:
+        Those kept, those dropped, and those that were never tried.
+    """
+    kept: list[Candidate] = []
+    dropped: list[Dropped] = []
+    waiting = list(candidates)
+    while waiting and len(kept) < places:
+        free = places - len(kept)
+        batch, waiting = waiting[:free], waiting[free:]
+        good, bad = attempt(batch)
+        kept += good
+        dropped += bad
+    return kept, dropped, waiting
 
 
 def finalists_label(networks: Mapping[str, Network]) -> str:
@@ -303,10 +335,10 @@ class _Bench:
         return costs, note
 
 
-def _infeasible(found: FoundFront, dropped: Sequence[Dropped]) -> InfeasibleError:
+def _infeasible(found: FoundFront, dropped: Sequence[Dropped]) -> InfeasibleError | MeasurementError:
     constraint = f"measured latency (upper end) <= {found.budget_ms:g} ms on {found.device}"
-    closest, gap_ms = f"none could be measured, since {dropped[0].reason}", math.inf
-    for drop in dropped:
-        if drop.measured_high_ms is not None and drop.measured_high_ms - found.budget_ms < gap_ms:
-            closest, gap_ms = drop.name, drop.measured_high_ms - found.budget_ms
-    return InfeasibleError(constraint, closest=closest, gap=gap_ms, tries=len(dropped))
+    high_ms = {drop.name: drop.measured_high_ms for drop in dropped if drop.measured_high_ms is not None}
+    if not high_ms:
+        return MeasurementError(f"none of {len(dropped)} candidates could be measured; {dropped[0].reason}")
+    closest = min(high_ms, key=lambda name: high_ms[name])
+    return InfeasibleError(constraint, closest=closest, gap=high_ms[closest] - found.budget_ms, tries=len(dropped))
