@@ -34,6 +34,7 @@ def test_tables_are_labelled_with_device_runtime_and_protocol(path: Path) -> Non
     table = LatencyTable.read(path)
     frame = table.frame
     assert len(table.usable()) >= 50
+    assert (frame["verdict"] == "VALID").mean() >= 0.9, "measured on a busy machine: measure again"
     assert len(table.sources) == 1
     for column in ("device", "runtime", "runtime_version", "threads", "dtype", "processor"):
         assert frame[column].nunique() == 1, f"{column}: one file holds one configuration"
