@@ -22,7 +22,6 @@ _EXPORT_FAILURES = (
     ValueError,
     AttributeError,
     LookupError,
-    NotImplementedError,
     AssertionError,
 )
 """What torch.export raises on programs that it cannot trace; its own types derive from these."""

@@ -154,13 +154,12 @@ def test_an_interrupted_block_does_not_answer_the_next() -> None:
 
 
 def test_two_threads_are_used() -> None:
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("this machine has one processor")
     with opened("threads", threads=2) as backend:
         assert backend.facts().threads == 2
         (result,) = backend.run_blocks([BlockRequest(Workload(inverted_residuals()), 1, 3)])
         assert result.failure is None
-        assert len(psutil.Process(backend.worker_pid).cpu_affinity()) == 2
+        bound = psutil.Process(backend.worker_pid).cpu_affinity()
+        assert len(bound) == min(2, len(os.sched_getaffinity(0)))
 
 
 def test_blocks_ask_for_at_least_one_run() -> None:
