@@ -24,7 +24,7 @@ from profiler.errors import SchemaMismatchError, TableError
 from profiler.measure.protocol import Protocol
 from profiler.measure.records import Block, CampaignRecord, Configuration, WorkloadRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LOCK_TIMEOUT_S = 30.0
 
 _METADATA = sql.MetaData()
@@ -71,6 +71,7 @@ _BLOCK = sql.Table(
     sql.Column("before_ms", sql.LargeBinary, nullable=False),
     sql.Column("after_ms", sql.LargeBinary, nullable=False),
     sql.Column("checks", sql.Text, nullable=False),
+    sql.Column("runs_per_sample", sql.Integer, nullable=False),
 )
 
 
@@ -276,6 +277,7 @@ def _block_row(campaign_id: str, block: Block) -> dict[str, object]:
         "status": block.status,
         "reason": block.reason,
         "checks": json.dumps([asdict(check) for check in block.checks]),
+        "runs_per_sample": block.runs_per_sample,
     }
     return row | {name: _packed(getattr(block, name)) for name in ("samples_ms", "before_ms", "after_ms")}
 

@@ -14,8 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from profiler.backends import Backend, BlockRequest, BlockResult, Check, DeviceFacts, Failure, OperatorProfile
-from profiler.errors import RuntimeNotSupportedError
+from profiler.backends import Backend, BlockRequest, BlockResult, Check, DeviceFacts, Failure
 from profiler.network import Dense, Network, TensorSpec
 from profiler.workload import Source, Workload
 
@@ -108,9 +107,6 @@ class KnownLawBackend(Backend):
             if len(self.asked) >= self.gone_after:
                 return
             yield self._run(request)
-
-    def profile_operators(self, workload: Workload, *, warmup_runs: int, runs: int) -> OperatorProfile:
-        raise RuntimeNotSupportedError(self.name, "law", "has no operators to time")
 
     def _run(self, request: BlockRequest) -> BlockResult:
         key = request.workload.key

@@ -2,6 +2,7 @@
 
 from profiler.backends._registry import BACKENDS, open_backend
 from profiler.backends.base import (
+    PASSING_REASONS,
     Backend,
     BlockRequest,
     BlockResult,
@@ -16,6 +17,7 @@ from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime
 
 __all__ = [
     "BACKENDS",
+    "PASSING_REASONS",
     "Backend",
     "BlockRequest",
     "BlockResult",

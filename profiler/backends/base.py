@@ -12,11 +12,24 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
-from profiler.errors import ConfigError
-from profiler.runtimes.operator_profile import OperatorProfile
+from profiler.errors import ConfigError, MeasurementError, WorkloadFailedError
+from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime
 from profiler.workload import Source, Workload
 
-FailureReason = Literal["CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "INVALID_MODEL", "UNSUPPORTED", "INVALID_OUTPUT"]
+FailureReason = Literal[
+    "CRASHED",
+    "TIMEOUT",
+    "OUT_OF_MEMORY",
+    "INVALID_MODEL",
+    "UNSUPPORTED",
+    "THROTTLED",
+    "INVALID_OUTPUT",
+    "INTERRUPTED",
+    "UNEXPECTED_REBOOT",
+]
+
+PASSING_REASONS: frozenset[FailureReason] = frozenset({"INVALID_OUTPUT", "INTERRUPTED", "UNEXPECTED_REBOOT"})
+"""Failures that may be the moment's and not the workload's: the block does not count, and others of it follow."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +48,33 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A condition that makes measurements doubtful.
+
+    Attributes:
+        id: All-caps name, such as "NOT-PINNED"; the user may suppress it by this name.
+        detail: What was found and how to mend it.
+        suppressible: False for conditions that always travel with the rows, such as "EMULATED".
+        stops: Whether a campaign is to end at the next block boundary, unless the user suppressed it.
+    """
+
+    id: str
+    detail: str
+    suppressible: bool = True
+    stops: bool = False
+
+
+@dataclass(frozen=True)
 class BlockRequest:
     """A block: consecutive runs of one workload, after its own warm-up.
 
     Attributes:
         workload: What to run.
-        warmup_runs: Runs before the timed ones; not reported.
+        warmup_runs: Least runs before the timed ones; not reported.
         runs: Timed runs, >= 1.
+        profiled: Whether the runtime's own profiler is to time each operator in these runs.
+        occasion: Names this block among all others of its campaign, the same when an interrupted campaign
+            asks for it again.  An emulated device draws its noise by it; a real one has no use for it.
 
     Raises:
         ConfigError: A number of runs is too small.
@@ -50,6 +83,8 @@ class BlockRequest:
     workload: Workload
     warmup_runs: int
     runs: int
+    profiled: bool = False
+    occasion: str = ""
 
     def __post_init__(self) -> None:
         if self.warmup_runs < 0 or self.runs < 1:
@@ -62,15 +97,22 @@ class BlockResult:
 
     Attributes:
         request: The block that was asked for.
-        samples_ms: Latency of each timed run in order; empty exactly when failure is set.
+        samples_ms: Latency of each timed run in order; empty exactly when failure is set.  Where a tool tells
+            no single runs, one latency stands for `runs_per_sample` of them.
         failure: Why there are no samples.
         started_unix_s: When the block's timed runs began.
+        runs_per_sample: Timed runs that each sample stands for; 1 where samples are single runs.
+        operators: Latency of each executed operator in order, of a profiled block.
+        checks: Conditions seen beside this very block that make it doubtful.
     """
 
     request: BlockRequest
     samples_ms: tuple[float, ...]
     failure: Failure | None
     started_unix_s: float
+    runs_per_sample: int = 1
+    operators: tuple[OperatorTime, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,31 +140,20 @@ class DeviceFacts:
     accelerator: str
 
 
-@dataclass(frozen=True)
-class Check:
-    """A condition that makes measurements doubtful.
-
-    Attributes:
-        id: All-caps name, such as "NOT-PINNED"; the user may suppress it by this name.
-        detail: What was found and how to mend it.
-        suppressible: False for conditions that always travel with the rows, such as "EMULATED".
-    """
-
-    id: str
-    detail: str
-    suppressible: bool = True
-
-
 class Backend(ABC):
     """One opened device.  Use it as a context manager; it is open inside the `with` block only.
 
     Attributes:
         name: Name of the device, as devices.yaml gives it; goes into every row.
-        source: Whether its latencies are "measured" or "emulated".
+        source: Whether its latencies are "measured" or "emulated"; known once it is open.
+        kernels_per_process: How many kernels had best share one process, as branches of one model, because
+            starting a process costs far more than running a kernel; 1 where it does not, or where the
+            runtime's profiler cannot tell the branches apart.
     """
 
     name: str
     source: Source
+    kernels_per_process: int = 1
 
     @abstractmethod
     def __enter__(self) -> Self: ...
@@ -158,14 +189,21 @@ class Backend(ABC):
             One result a request, in the same order.
 
         Raises:
+            RuntimeNotSupportedError: A block is to be profiled, and there is no operator profiler to read.
             DeviceError: The device itself is gone; blocks not yielded were not measured.
         """
 
-    @abstractmethod
     def profile_operators(self, workload: Workload, *, warmup_runs: int, runs: int) -> OperatorProfile:
         """Return the latency of each operator inside the network.
 
         Raises:
             RuntimeNotSupportedError: The device's runtime has no operator profiler that we can read.
-            MeasurementError: The workload failed, or the profile could not be understood.
+            WorkloadFailedError: The workload failed, or the profile could not be understood.
+            DeviceError: The device is gone.
         """
+        result = next(self.run_blocks([BlockRequest(workload, warmup_runs, runs, profiled=True)]), None)
+        if result is None:
+            raise MeasurementError("the backend gave no result for the block that it was asked for")
+        if result.failure:
+            raise WorkloadFailedError(result.failure.reason, result.failure.detail, signal=result.failure.signal)
+        return OperatorProfile(result.operators, sum(result.samples_ms) / len(result.samples_ms))

@@ -23,7 +23,6 @@ from profiler.runtimes import (
     RUNTIMES,
     ModelFile,
     ModelFiles,
-    OperatorProfile,
     Runtime,
     WorkerProcess,
     WorkerSettings,
@@ -117,20 +116,6 @@ class HostBackend(Backend):
         for request in requests:
             yield self._run_block(request)
 
-    def profile_operators(self, workload: Workload, *, warmup_runs: int, runs: int) -> OperatorProfile:
-        """Return the operators' latencies, from a worker of their own that ends afterwards."""
-        problem = self._runtime.profiler_problem(str(self._ready_worker().hello["version"]))
-        if problem:
-            raise RuntimeNotSupportedError(self.name, self._runtime.name, problem)
-        header = {"request": "profile", "warmup_runs": warmup_runs, "runs": runs}
-        with (
-            tempfile.TemporaryDirectory(prefix="pocketnas-") as scratch,
-            contextlib.closing(WorkerProcess(self._settings("profiler"))) as worker,
-        ):
-            model = self._files.file(workload)
-            reply = worker.call({**header, "scratch": scratch}, [model.content], self._device.timeout_s)
-        return self._runtime.read_profile(reply.parts[0], warmup_runs=warmup_runs, runs=runs)
-
     def compute(self, workload: Workload, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs of a network, with the weights it has, on given inputs.
 
@@ -170,6 +155,8 @@ class HostBackend(Backend):
         }
 
     def _run_block(self, request: BlockRequest) -> BlockResult:
+        if request.profiled:
+            return self._profile_block(request)
         header = {"request": "run", "warmup_runs": request.warmup_runs, "runs": request.runs}
         asked_unix_s = time.time()
         try:
@@ -179,6 +166,32 @@ class HostBackend(Backend):
         except WorkloadFailedError as err:
             return BlockResult(request, (), _failure(err), asked_unix_s)
         return BlockResult(request, samples_ms, None, float(reply.fields["started_unix_s"]))
+
+    def _profile_block(self, request: BlockRequest) -> BlockResult:
+        """Time each operator, in a worker of its own that ends afterwards."""
+        problem = self._runtime.profiler_problem(str(self._ready_worker().hello["version"]))
+        if problem:
+            raise RuntimeNotSupportedError(self.name, self._runtime.name, problem)
+        header = {"request": "profile", "warmup_runs": request.warmup_runs, "runs": request.runs}
+        started_unix_s = time.time()
+        try:
+            with (
+                tempfile.TemporaryDirectory(prefix="pocketnas-") as scratch,
+                contextlib.closing(WorkerProcess(self._settings("profiler"))) as worker,
+            ):
+                model = self._files.file(request.workload)
+                reply = worker.call({**header, "scratch": scratch}, [model.content], self._device.timeout_s)
+            profile = self._runtime.read_profile(reply.parts[0], warmup_runs=request.warmup_runs, runs=request.runs)
+        except WorkloadFailedError as err:
+            return BlockResult(request, (), _failure(err), started_unix_s)
+        return BlockResult(
+            request,
+            (profile.end_to_end_ms,),
+            None,
+            started_unix_s,
+            runs_per_sample=request.runs,
+            operators=profile.operators,
+        )
 
     def _ready_worker(self) -> WorkerProcess:
         """Return the worker, a new one when the last has died."""

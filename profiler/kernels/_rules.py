@@ -52,6 +52,12 @@ _ONNXRUNTIME = FusionRules(
 )
 
 FUSION_RULES: Mapping[str, FusionRules] = MappingProxyType(
-    {"litert": _LITERT, "tflite-runtime": _LITERT, "onnxruntime": _ONNXRUNTIME}
+    {
+        "litert": _LITERT,
+        "tflite-runtime": _LITERT,
+        "benchmark_model": _LITERT,
+        "onnxruntime": _ONNXRUNTIME,
+        "onnxruntime_perf_test": _ONNXRUNTIME,
+    }
 )
 """Fusion rules by the name of the runtime, as `Device.runtime` and the column `runtime` spell it."""

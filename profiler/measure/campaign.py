@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from profiler.backends.base import Backend, BlockRequest, BlockResult, Check
+from profiler.backends.base import PASSING_REASONS, Backend, BlockRequest, BlockResult, Check, Failure
 from profiler.errors import ConfigError, MeasurementError
 from profiler.measure.measurement import Measurement, estimate, level_of
 from profiler.measure.protocol import Protocol
@@ -237,8 +237,8 @@ class Campaign:
         problem = _problem(result)
         if not problem and self._protocol.references and not (before_ms or after_ms):
             problem = "the reference kernels beside it gave no latency"
-        # Impossible latencies may be a hiccup, whoever notices them; other failures are the workload's own.
-        failure = result.failure if result.failure and result.failure.reason != "INVALID_OUTPUT" else None
+        # What may be a hiccup is tried again; other failures are the workload's own.
+        failure = result.failure if result.failure and result.failure.reason not in PASSING_REASONS else None
         return Block(
             workload_key=key,
             round=round_,
@@ -249,7 +249,8 @@ class Campaign:
             samples_ms=() if failure or problem else result.samples_ms,
             before_ms=before_ms,
             after_ms=after_ms,
-            checks=self._checks,
+            checks=_merged(self._checks, result.checks),
+            runs_per_sample=result.runs_per_sample,
         )
 
     def _order(self, round_: int) -> list[str]:
@@ -338,9 +339,21 @@ def _reading(results: list[BlockResult]) -> tuple[float, ...]:
 def _problem(result: BlockResult) -> str:
     """Return why latencies cannot be true; empty when they can."""
     if result.failure:
-        return result.failure.detail if result.failure.reason == "INVALID_OUTPUT" else ""
+        return _passing(result.failure)
     samples = np.asarray(result.samples_ms, dtype=np.float64)
-    if len(samples) != result.request.runs:
-        return f"{len(samples)} latencies for {result.request.runs} runs"
+    if len(samples) * result.runs_per_sample != result.request.runs:
+        return f"{len(samples) * result.runs_per_sample} latencies for {result.request.runs} runs"
     wrong = samples[~(np.isfinite(samples) & (samples > 0.0) & (samples <= MAX_LATENCY_MS))]
     return f"a latency of {wrong[0]:g} ms" if len(wrong) else ""
+
+
+def _passing(failure: Failure) -> str:
+    """Return why a block does not count, when that may pass; empty for failures of the workload itself."""
+    if failure.reason not in PASSING_REASONS:
+        return ""
+    return failure.detail if failure.reason == "INVALID_OUTPUT" else f"{failure.reason}: {failure.detail}"
+
+
+def _merged(*found: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Return conditions of several looks, each id once, the latest word on it."""
+    return tuple({check.id: check for checks in found for check in checks}.values())

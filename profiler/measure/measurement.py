@@ -86,8 +86,14 @@ class Measurement:
 
     @cached_property
     def samples_ms(self) -> npt.NDArray[np.float64]:
-        """Corrected latencies of all used blocks. Shape: (n_samples,)."""
-        return np.concatenate([block.samples_ms for block in self.used]) if self.used else np.empty(0)
+        """Corrected latencies of the single runs of all used blocks; empty where a tool told none. Shape: (n,)."""
+        single = [block.samples_ms for block in self.used if block.block.runs_per_sample == 1]
+        return np.concatenate(single) if single else np.empty(0)
+
+    @property
+    def runs(self) -> int:
+        """How many timed runs the used blocks have, told one by one or not."""
+        return sum(block.block.runs for block in self.used)
 
     @property
     def median_ms(self) -> float:
@@ -107,17 +113,17 @@ class Measurement:
     @property
     def mad_ms(self) -> float:
         """Median absolute deviation of the single runs; NaN when there are none."""
-        return median_absolute_deviation(self.samples_ms) if self.used else math.nan
+        return median_absolute_deviation(self.samples_ms) if len(self.samples_ms) else math.nan
 
     @property
     def p90_ms(self) -> float:
         """Upper estimate of the 90th percentile of single runs; NaN below 64 of them."""
-        return early_stopping_p90(self.samples_ms) if self.used else math.nan
+        return early_stopping_p90(self.samples_ms) if len(self.samples_ms) else math.nan
 
     @property
     def outlier_count(self) -> int:
         """How many of the single runs are far out; they stay in."""
-        return int(outliers(self.samples_ms).sum()) if self.used else 0
+        return int(outliers(self.samples_ms).sum()) if len(self.samples_ms) else 0
 
     @property
     def protocol_label(self) -> str:

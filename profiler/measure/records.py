@@ -90,6 +90,7 @@ class Block:
             given cannot be true.
         reason: Why it failed or was rejected; empty for "ok".
         samples_ms: Raw latencies in order; empty unless status is "ok".
+        runs_per_sample: Timed runs that each of them stands for: 1, or more where a tool tells no single runs.
         before_ms: Median latency of each reference kernel just before; empty when not known.
         after_ms: The same just after.
         checks: Conditions, at the time, that make measurements doubtful.
@@ -105,3 +106,14 @@ class Block:
     before_ms: tuple[float, ...] = ()
     after_ms: tuple[float, ...] = ()
     checks: tuple[Check, ...] = ()
+    runs_per_sample: int = 1
+
+    @property
+    def runs(self) -> int:
+        """How many timed runs it has."""
+        return len(self.samples_ms) * self.runs_per_sample
+
+    @property
+    def timed_seconds(self) -> float:
+        """How long its timed runs took together."""
+        return sum(self.samples_ms) * self.runs_per_sample / 1000.0

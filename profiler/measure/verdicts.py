@@ -84,7 +84,7 @@ def given_up(blocks: Sequence[Block]) -> bool:
 
 def timed_seconds(blocks: Sequence[Block]) -> float:
     """Return the sum of all timed runs in seconds."""
-    return sum(sum(block.samples_ms) for block in blocks) / 1000.0
+    return sum(block.timed_seconds for block in blocks)
 
 
 def _fatal(evidence: Evidence) -> Iterator[Reason]:
@@ -113,7 +113,7 @@ def _missing(evidence: Evidence) -> Iterator[Reason]:
             f"{evidence.calm_blocks} of {evidence.used_blocks} blocks ran in calm moments; {protocol.rounds} wanted"
         )
         yield Reason("DISTURBED", detail, "SEMI_VALID")
-    runs = sum(len(block.samples_ms) for block in evidence.blocks)
+    runs = sum(block.runs for block in evidence.blocks)
     seconds = timed_seconds(evidence.blocks)
     if runs < protocol.least_runs:
         yield Reason("FEW-RUNS", f"{runs} runs of at least {protocol.least_runs}", "SEMI_VALID")

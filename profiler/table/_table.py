@@ -185,7 +185,7 @@ def _row(measurement: Measurement) -> dict[str, object]:
         "mad_ms": measurement.mad_ms,
         "p90_ms": measurement.p90_ms,
         "n_blocks": len(measurement.used),
-        "n_samples": len(measurement.samples_ms),
+        "n_samples": measurement.runs,
         "verdict": measurement.verdict,
         "reasons": "; ".join(str(reason) for reason in measurement.reasons),
         "protocol": measurement.protocol_label,

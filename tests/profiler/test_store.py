@@ -117,7 +117,7 @@ def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(SchemaMismatchError) as caught:
         Store(place)
-    assert (caught.value.found, caught.value.expected) == (99, 1)
+    assert (caught.value.found, caught.value.expected) == (99, 2)
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
