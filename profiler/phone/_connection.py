@@ -34,7 +34,7 @@ class Connection:
     def __init__(self, phone: Phone, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._phone, self._reader, self._writer = phone, reader, writer
         self._version, self._max_payload = VERSION_WITH_CHECKSUMS, MAX_PAYLOAD_BYTES
-        self._delayed_ack, self._online = False, False
+        self._delayed_ack, self._online, self._silent = False, False, False
         self._token = b""
         self._streams: dict[int, Stream] = {}
         self._last_id = 0
@@ -68,6 +68,8 @@ class Connection:
             raise BrokenPipeError from err
 
     async def _handle(self, packet: Packet) -> None:
+        if self._silent:
+            return
         if packet.command == CNXN:
             await self._greet(packet)
         elif packet.command == AUTH:
@@ -85,6 +87,9 @@ class Connection:
     async def _greet(self, packet: Packet) -> None:
         if self._phone.faults.take("drop_connection"):
             self.abort()
+            return
+        if self._phone.faults.take("offline"):
+            self._silent = True
             return
         self._version = min(packet.arg0, VERSION)
         self._max_payload = min(packet.arg1, MAX_PAYLOAD_BYTES)
@@ -129,6 +134,9 @@ class Connection:
         name = bytes(packet.payload).rstrip(b"\0").decode("utf-8", "surrogateescape")
         if self._phone.faults.take("reset_on_open", name):
             self.abort()
+            return
+        if self._phone.faults.take("offline", name):
+            self._silent = True
             return
         service = None if self._phone.faults.take("reject_service", name) else service_of(self._phone, name)
         if service is None:

@@ -1,13 +1,16 @@
-"""What can be made to go wrong on an emulated phone's wire, and how often."""
+"""What can be made to go wrong on an emulated phone, when, and how often."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 FaultKind = Literal[
     "unauthorized",
+    "offline",
     "drop_connection",
     "reset_on_open",
     "reject_service",
@@ -17,31 +20,116 @@ FaultKind = Literal[
     "slow_output",
     "lose_exit_status",
     "hang",
+    "kill",
+    "wrong_latency",
+    "wrong_count",
+    "reboot",
+    "vanish",
+    "throttle",
+    "battery",
+    "screen_off",
+    "storage_full",
+    "no_execute",
 ]
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One thing that goes wrong.
+class Effect:
+    """What a kind of fault does.
 
     Attributes:
-        kind: unauthorized: no new key is accepted, or only after seconds.  drop_connection: closed when the
-            client says hello.  reset_on_open: closed when it opens a service.  reject_service: the service is
-            refused.  cut_push, cut_output: closed after at_bytes of a file or of a command's output.
-            truncate_output: a command's output ends after at_bytes as if that were all.  slow_output: output comes
-            one byte in `seconds`.  lose_exit_status: a command ends without its status.  hang: a command
-            never gives a byte and never ends.
-        match: Text that the service's name, such as "shell,v2,raw:ls", must hold.
-        at_bytes: Where a cut is.
-        seconds: How long something takes.
+        settings: The settings of Fault that it takes besides `after`, `times` and `share`.
+        text: What happens, for a person.
+    """
+
+    settings: frozenset[str]
+    text: str
+
+
+def _effect(settings: str, text: str) -> Effect:
+    return Effect(frozenset(settings.split()), text)
+
+
+EFFECTS: Mapping[FaultKind, Effect] = {
+    "unauthorized": _effect("seconds", "a new key is not accepted, or only after `seconds`"),
+    "offline": _effect("match", "the phone keeps its connection and says nothing more on it"),
+    "drop_connection": _effect("", "the connection is closed when the client says hello"),
+    "reset_on_open": _effect("match", "the connection is closed when a service is opened"),
+    "reject_service": _effect("match", "a service is refused"),
+    "cut_push": _effect("match at_bytes", "the connection is closed after `at_bytes` of a pushed file"),
+    "cut_output": _effect("match at_bytes", "the connection is closed after `at_bytes` of a command's output"),
+    "truncate_output": _effect("match at_bytes", "output ends after `at_bytes` as if that were all"),
+    "slow_output": _effect("match seconds", "output comes one byte in `seconds`"),
+    "lose_exit_status": _effect("match", "a command ends without its exit code"),
+    "hang": _effect("match at_run", "a command, or a program at a run, never ends and says nothing more"),
+    "kill": _effect("match at_run signal", "a program is ended by `signal`: 9 for lack of memory, 11, 4"),
+    "wrong_latency": _effect("match at_run latency_ns", "a program measures `latency_ns` in each run from `at_run` on"),
+    "wrong_count": _effect("match count", "a program says that it did `count` runs"),
+    "reboot": _effect("match at_run seconds", "the phone restarts and has booted after `seconds`, or never"),
+    "vanish": _effect("match at_run seconds", "the phone is gone for `seconds` or for good, as when it gets too hot"),
+    "throttle": _effect("match at_run seconds status", "the thermal status is `status` for `seconds`, or for good"),
+    "battery": _effect("match at_run level_percent", "the battery is at `level_percent`"),
+    "screen_off": _effect("match at_run", "the screen goes off and the phone dozes"),
+    "storage_full": _effect("match at_run free_bytes", "only `free_bytes` are left for data"),
+    "no_execute": _effect("match at_run", "nothing that was pushed may be executed any more"),
+}
+"""What each kind does, and which settings it takes."""
+
+OF_PROGRAMS: frozenset[FaultKind] = frozenset({"kill", "wrong_latency", "wrong_count"})
+"""What happens to a program only; at its start where no run is given."""
+OF_THE_PHONE: tuple[FaultKind, ...] = (
+    "throttle",
+    "battery",
+    "screen_off",
+    "storage_full",
+    "no_execute",
+    "reboot",
+    "vanish",
+)
+"""What changes the phone as a whole, whatever struck: in the order in which they happen at one moment."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong; EFFECTS says what, and which settings it takes.
+
+    Attributes:
+        kind: What happens.
+        match: Text that must be in the name of the service that is opened, such as "shell,v2,raw:ls"; in a file's
+            path for cut_push; in a program's command line where the fault is a program's or has at_run.
+        after: Fitting occasions that go well before.
         times: How often it happens; None for always.
+        share: Probability that it happens on a fitting occasion, drawn from the script's seed.
+        at_bytes: Where a cut is.
+        at_run: Which timed run of a program it happens before, counted from 0; None for when a command starts.
+        seconds: How long something takes.
+        signal: What ends a program.
+        status: Android's thermal severity, 1 to 5.
+        level_percent: Charge of the battery.
+        free_bytes: What is left of the storage.
+        latency_ns: What a program measures.
+        count: How many runs it says it did.
     """
 
     kind: FaultKind
     match: str = ""
-    at_bytes: int = 0
-    seconds: float | None = None
+    after: int = 0
     times: int | None = None
+    share: float = 1.0
+    at_bytes: int = 0
+    at_run: int | None = None
+    seconds: float | None = None
+    signal: int = 9
+    status: int = 2
+    level_percent: int = 10
+    free_bytes: int = 0
+    latency_ns: float = 0.0
+    count: int = 0
+
+    def fits(self, kind: FaultKind, occasion: str, run: int | None) -> bool:
+        """Say whether this is an occasion for it."""
+        at_run = 0 if self.at_run is None and kind in OF_PROGRAMS else self.at_run
+        return self.kind == kind and self.match in occasion and at_run == run
 
 
 class FaultScript:
@@ -49,27 +137,48 @@ class FaultScript:
 
     Args:
         faults: In order; of two that fit, the first happens.
+        seed: Fixes which of the occasions of faults with a share below 1 they happen on.
     """
 
-    def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._faults = list(faults)
-        self._happened = [0] * len(self._faults)
+    def __init__(self, faults: Iterable[Fault] = (), *, seed: int = 0) -> None:
+        self._seed = seed
+        self._entries: list[_Entry] = []
+        for fault in faults:
+            self.add(fault)
 
     def add(self, fault: Fault) -> None:
         """Let one more thing go wrong from now on."""
-        self._faults.append(fault)
-        self._happened.append(0)
+        self._entries.append(_Entry(fault, np.random.default_rng([self._seed, len(self._entries)])))
 
     def clear(self) -> None:
         """Let nothing go wrong any more."""
-        self._faults.clear()
-        self._happened.clear()
+        self._entries.clear()
 
-    def take(self, kind: FaultKind, service: str = "") -> Fault | None:
-        """Return the fault that happens now, and count it; None when all goes well."""
-        for place, fault in enumerate(self._faults):
-            left = fault.times is None or self._happened[place] < fault.times
-            if fault.kind == kind and left and fault.match in service:
-                self._happened[place] += 1
-                return fault
-        return None
+    def take(self, kind: FaultKind, occasion: str = "", *, run: int | None = None) -> Fault | None:
+        """Return the fault that happens now, and count it; None when all goes well.
+
+        Args:
+            kind: What could go wrong here.
+            occasion: Name of the service, path of the file or command line of the program.
+            run: Which timed run of a program is about to begin; None outside of programs.
+        """
+        fitting = (entry for entry in list(self._entries) if entry.fault.fits(kind, occasion, run))
+        return next((entry.fault for entry in fitting if entry.happens()), None)
+
+
+class _Entry:
+    """A fault with what has become of it so far."""
+
+    def __init__(self, fault: Fault, rng: np.random.Generator) -> None:
+        self.fault, self._rng = fault, rng
+        self._fitted, self._happened = 0, 0
+
+    def happens(self) -> bool:
+        """Say whether it happens on this fitting occasion, and count it."""
+        self._fitted += 1
+        lucky = self.fault.share < 1.0 and self._rng.random() >= self.fault.share
+        spent = self.fault.times is not None and self._happened >= self.fault.times
+        if self._fitted <= self.fault.after or lucky or spent:
+            return False
+        self._happened += 1
+        return True

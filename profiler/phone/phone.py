@@ -31,7 +31,7 @@ class Phone:
         features: What its adbd offers; without "shell_v2" exit codes and standard error are lost, as before Android 7.
         secure: Whether computers must show a key that the phone trusts.
         faults: What goes wrong.
-        seed: Fixes what differs from boot to boot.
+        seed: Fixes what differs from boot to boot, and on which occasions faults with a share happen.
         now_s: Tells the time, in seconds since 1970.
 
     Attributes:
@@ -56,7 +56,7 @@ class Phone:
         self.description, self.features, self.secure = description, tuple(features), secure
         self.state = PhoneState(boot_id=_boot_id(seed))
         self.processes = ProcessTable()
-        self.faults = FaultScript(faults)
+        self.faults = FaultScript(faults, seed=seed)
         self.keyring = Keyring()
         self.programs: list[ProgramFinder] = []
         self.now_s = now_s
