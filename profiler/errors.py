@@ -149,6 +149,43 @@ class DeviceBusyError(DeviceError):
         super().__init__(serial, f"in use by {holder}; wait for it or choose another device")
 
 
+class LeaseLostError(DeviceError):
+    """Another job took a device over while this one gave no sign of life; nothing more of this one is stored.
+
+    Args:
+        serial: The device.
+        holder: Who has it now.
+    """
+
+    def __init__(self, serial: str, *, holder: str) -> None:
+        self.holder = holder
+        super().__init__(
+            serial,
+            f"taken over by {holder}, because this job gave no sign of life; "
+            "what is stored is good, and the same command goes on from there",
+        )
+
+
+class DeviceQuarantinedError(DeviceError):
+    """A device failed so often in a row that it is set aside for a time.
+
+    Args:
+        serial: The device.
+        faults: How often it failed, with nothing good in between.
+        last_problem: What the last fault was.
+        since: When that was.
+        until: When it may be used again without more ado.
+    """
+
+    def __init__(self, serial: str, faults: int, last_problem: str, since: str, until: str) -> None:
+        self.faults, self.last_problem, self.since, self.until = faults, last_problem, since, until
+        super().__init__(
+            serial,
+            f"set aside since {since} until {until}, after {faults} faults in a row, the last: {last_problem}; "
+            f"`pocketnas doctor --device {serial}` clears it when its checks pass",
+        )
+
+
 class DeviceTimeoutError(DeviceError):
     """A device did not answer before its deadline.
 

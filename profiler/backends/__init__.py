@@ -12,7 +12,8 @@ from profiler.backends.base import (
     FailureReason,
 )
 from profiler.backends.host import HostBackend
-from profiler.backends.lock import DeviceLock
+from profiler.backends.lease import DeviceLease, Fence
+from profiler.backends.quarantine import Quarantine, Setback
 from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime
 
 __all__ = [
@@ -23,11 +24,14 @@ __all__ = [
     "BlockResult",
     "Check",
     "DeviceFacts",
-    "DeviceLock",
+    "DeviceLease",
     "Failure",
     "FailureReason",
+    "Fence",
     "HostBackend",
     "OperatorProfile",
     "OperatorTime",
+    "Quarantine",
+    "Setback",
     "open_backend",
 ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
+from profiler.backends.lease import Fence
 from profiler.errors import ConfigError, MeasurementError, WorkloadFailedError
 from profiler.runtimes.operator_profile import OperatorProfile, OperatorTime
 from profiler.workload import Source, Workload
@@ -154,6 +155,11 @@ class Backend(ABC):
     name: str
     source: Source
     kernels_per_process: int = 1
+
+    @property
+    def fence(self) -> Fence | None:
+        """The proof, shown to the store with each row, that this job has the device; None where no other could."""
+        return None
 
     @abstractmethod
     def __enter__(self) -> Self: ...

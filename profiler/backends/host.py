@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from profiler.backends.base import Backend, BlockRequest, BlockResult, Check, DeviceFacts, Failure, FailureReason
 from profiler.backends.host_machine import HostMachine
-from profiler.backends.lock import DeviceLock
+from profiler.backends.lease import DeviceLease, Fence
 from profiler.devices import HostDevice
 from profiler.errors import ConfigError, DeviceError, RuntimeNotSupportedError, WorkloadFailedError
 from profiler.runtimes import (
@@ -34,8 +34,8 @@ _WORKER_CACHE_BYTES = 512 * 2**20
 """Loaded models the worker may keep; with the parent's files it leaves a whole run below 3 GiB."""
 _FILES_CACHE_BYTES = 128 * 2**20
 _LONGEST_SAMPLE_NS = 24 * 3600 * 10**9
-_LOCKED = "host machine"
-"""What every host device locks, whatever its name: jobs beside each other would spoil each other's latencies."""
+_LEASED = f"host machine {platform.node()}"
+"""What every host device leases, whatever its name: jobs beside each other would spoil each other's latencies."""
 
 Array = npt.NDArray[Any]
 
@@ -61,13 +61,13 @@ class HostBackend(Backend):
         self._runtime: Runtime = RUNTIMES[device.runtime]
         self._machine = HostMachine()
         self._files = ModelFiles(self._runtime, _FILES_CACHE_BYTES)
-        self._lock = DeviceLock(device.name, shared=_LOCKED, wait_s=wait_s)
+        self._lease = DeviceLease(device.name, shared=_LEASED, wait_s=wait_s)
         self._open = contextlib.ExitStack()
         self._worker: WorkerProcess | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
-            opening.enter_context(self._lock)
+            opening.enter_context(self._lease)
             opening.callback(self._drop_worker)
             self._ready_worker()
             self._open = opening.pop_all()
@@ -76,7 +76,12 @@ class HostBackend(Backend):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.close()
+        self._open.__exit__(kind, error, trace)
+
+    @property
+    def fence(self) -> Fence | None:
+        """The lease on the machine."""
+        return self._lease.fence
 
     @property
     def worker_pid(self) -> int:
@@ -195,8 +200,7 @@ class HostBackend(Backend):
 
     def _ready_worker(self) -> WorkerProcess:
         """Return the worker, a new one when the last has died."""
-        if not self._lock.held:
-            raise DeviceError(self.name, "not open; use the backend in a `with` block")
+        self._lease.ensure_held()
         if self._worker is None or not self._worker.usable:
             self._drop_worker()
             self._worker = WorkerProcess(self._settings("runner"))

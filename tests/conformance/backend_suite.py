@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from profiler.backends import Backend, BlockRequest, BlockResult, open_backend
-from profiler.backends.lock import FOLDER_VARIABLE
+from profiler.backends._device_files import FOLDER_VARIABLE
 from profiler.devices import Device
 from profiler.errors import DeviceBusyError, DeviceError, RuntimeNotSupportedError
 from profiler.workload import Workload
