@@ -1,14 +1,16 @@
 """Where measurements are kept: one row a block, committed when it is measured.
 
 The store is an SQLite file in WAL mode, or any database that SQLAlchemy opens by URL.  It keeps raw
-latencies; medians and verdicts are computed when a table is asked for.  Many may read while one writes.
+latencies; medians and verdicts are computed when a table is asked for.  Many may read while one writes, and
+threads that write to one store take turns.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +22,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 
 from profiler.backends.base import Check, DeviceFacts
-from profiler.errors import SchemaMismatchError, TableError
+from profiler.backends.lease import Fence
+from profiler.errors import LeaseLostError, SchemaMismatchError, TableError
 from profiler.measure.protocol import Protocol
 from profiler.measure.records import Block, CampaignRecord, Configuration, WorkloadRecord
 
@@ -73,6 +76,12 @@ _BLOCK = sql.Table(
     sql.Column("checks", sql.Text, nullable=False),
     sql.Column("runs_per_sample", sql.Integer, nullable=False),
 )
+_FENCE = sql.Table(
+    "fence",
+    _METADATA,
+    sql.Column("device", sql.String(512), primary_key=True),
+    sql.Column("token", sql.BigInteger, nullable=False),
+)
 
 
 class Store:
@@ -93,6 +102,7 @@ class Store:
             url = _url(place)
             self._place = url.render_as_string(hide_password=True) if "://" in str(place) else str(place)
             self._engine = _engine(url)
+            self._turn = threading.Lock()
         except (ArgumentError, ImportError, ValueError) as error:
             # Neither names the URL: it may hold a password.
             raise TableError(f"a store of this URL cannot be opened: {type(error).__name__}: {error}") from error
@@ -117,13 +127,24 @@ class Store:
         """Let go of the database; what was added is already safe."""
         self._engine.dispose()
 
-    def begin(self, campaign: CampaignRecord, workloads: Iterable[WorkloadRecord]) -> CampaignRecord:
+    def begin(
+        self, campaign: CampaignRecord, workloads: Iterable[WorkloadRecord], *, fence: Fence | None = None
+    ) -> CampaignRecord:
         """Write down a campaign and what it measures, unless it is there already.
+
+        Args:
+            campaign: The campaign.
+            workloads: What it measures.
+            fence: Proof that this job has the device; from here on those of earlier jobs are refused.
 
         Returns:
             The campaign as stored: the given one, or the earlier one of the same id.
+
+        Raises:
+            LeaseLostError: A later job has had the device; nothing is written.
         """
         with self._transaction(writes=True) as connection:
+            _pass_fence(connection, fence)
             found = _campaigns(connection, _CAMPAIGN.c.id == campaign.id)
             if found:
                 return found[0]
@@ -137,13 +158,20 @@ class Store:
             connection.execute(sql.insert(_MEMBER), members)
         return campaign
 
-    def add(self, campaign_id: str, block: Block) -> None:
+    def add(self, campaign_id: str, block: Block, *, fence: Fence | None = None) -> None:
         """Commit one block.
 
+        Args:
+            campaign_id: The campaign it belongs to, begun before.
+            block: The block.
+            fence: As for begin.
+
         Raises:
+            LeaseLostError: A later job has had the device; nothing is written.
             TableError: This block is there already: somebody else is writing the same campaign.
         """
         with self._transaction(writes=True) as connection:
+            _pass_fence(connection, fence)
             try:
                 connection.execute(sql.insert(_BLOCK), _block_row(campaign_id, block))
             except IntegrityError as error:
@@ -152,10 +180,20 @@ class Store:
                     "is another process measuring the same campaign?"
                 ) from error
 
-    def finish(self, campaign_id: str, at_unix_s: float) -> None:
-        """Note that a campaign has ended; it will not be resumed."""
+    def finish(self, campaign_id: str, at_unix_s: float, *, fence: Fence | None = None) -> None:
+        """Note that a campaign has ended; it will not be resumed.
+
+        Args:
+            campaign_id: The campaign.
+            at_unix_s: When it ended.
+            fence: As for begin.
+
+        Raises:
+            LeaseLostError: A later job has had the device; nothing is written.
+        """
         change = sql.update(_CAMPAIGN).where(_CAMPAIGN.c.id == campaign_id).values(finished_unix_s=at_unix_s)
         with self._transaction(writes=True) as connection:
+            _pass_fence(connection, fence)
             connection.execute(change)
 
     def campaigns(self) -> tuple[CampaignRecord, ...]:
@@ -186,7 +224,11 @@ class Store:
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         """Commit what is done inside, all or nothing, and turn the library's errors into ours."""
         try:
-            with self._engine.execution_options(writes=writes).begin() as connection:
+            # Threads queue here in order; at the database's own lock one might never get its turn.
+            with (
+                self._turn if writes else nullcontext(),
+                self._engine.execution_options(writes=writes).begin() as connection,
+            ):
                 yield connection
         except DatabaseError as error:
             raise TableError(f"store {self._place!r}: {error.orig}") from error
@@ -230,6 +272,8 @@ def _prepare(engine: Engine) -> None:
         if not sql.inspect(connection).has_table(_SCHEMA.name):
             _METADATA.create_all(connection)
             connection.execute(sql.insert(_SCHEMA), {"version": SCHEMA_VERSION})
+        # Stores of this version may be from before there were fences, which change nothing else.
+        _FENCE.create(connection, checkfirst=True)
         found = connection.scalar(sql.select(sql.func.max(_SCHEMA.c.version)))
     if found != SCHEMA_VERSION:
         raise SchemaMismatchError(
@@ -237,6 +281,19 @@ def _prepare(engine: Engine) -> None:
             SCHEMA_VERSION,
             "the store was written by another version of pocketnas; use that version or a new file",
         )
+
+
+def _pass_fence(connection: Connection, fence: Fence | None) -> None:
+    """Refuse a token that is older than the newest seen for its device, and note one that is newer."""
+    if fence is None:
+        return
+    newest = connection.scalar(sql.select(_FENCE.c.token).where(_FENCE.c.device == fence.device))
+    if newest is None:
+        connection.execute(sql.insert(_FENCE), {"device": fence.device, "token": fence.token})
+    elif newest < fence.token:
+        connection.execute(sql.update(_FENCE).where(_FENCE.c.device == fence.device).values(token=fence.token))
+    elif newest > fence.token:
+        raise LeaseLostError(fence.device, holder="a later job, which has written to this store")
 
 
 def _campaigns(connection: Connection, condition: sql.ColumnElement[bool]) -> tuple[CampaignRecord, ...]:

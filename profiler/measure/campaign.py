@@ -168,7 +168,7 @@ class Campaign:
         configuration = Configuration(backend.name, backend.source, backend.facts())
         id_ = _campaign_id(configuration, protocol, label, list(self._workloads))
         record = CampaignRecord(id_, label, configuration, protocol, time.time())
-        self.record = store.begin(record, self._records.values())
+        self.record = store.begin(record, self._records.values(), fence=backend.fence)
         self._blocks = _by_workload(store.blocks(id_))
         # Rebuilt from the rows as `run` goes through the rounds again after an interruption.
         self._imprecise: set[str] = set()
@@ -195,7 +195,7 @@ class Campaign:
             yield from self._run_round(round_, order)
             if self._out_of_time():
                 break
-        self._store.finish(self.record.id, time.time())
+        self._store.finish(self.record.id, time.time(), fence=self._backend.fence)
 
     def _run_round(self, round_: int, order: list[str]) -> Iterator[Progress]:
         known = {key for key in order if any(block.round == round_ for block in self._blocks[key])}
@@ -205,7 +205,7 @@ class Campaign:
                 return
             chunk = todo[start : start + _CHUNK]
             for done, block in enumerate(self._run_chunk(round_, chunk), 1):
-                self._store.add(self.record.id, block)
+                self._store.add(self.record.id, block, fence=self._backend.fence)
                 self._blocks[block.workload_key].append(block)
                 self._measured += 1
                 yield self._progress(round_, len(order), left=len(todo) - start - done)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from profiler.backends import Check
-from profiler.errors import SchemaMismatchError, TableError
+from profiler.backends import Check, Fence
+from profiler.errors import LeaseLostError, SchemaMismatchError, TableError
 from profiler.measure import Block, CampaignRecord, Configuration, Protocol, WorkloadRecord
 from profiler.store import Store
 from tests._source import ROOT
@@ -100,6 +100,62 @@ def test_one_writes_while_many_read(tmp_path: Path) -> None:
     for seen in counts:
         assert seen
         assert seen == sorted(seen)
+
+
+def test_threads_that_write_to_one_store_lose_no_row(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.db") as store:
+        campaigns = [replace(CAMPAIGN, id=f"{index:032}") for index in range(24)]
+
+        def write(campaign: CampaignRecord) -> None:
+            fence = Fence(campaign.id, 1)
+            store.begin(campaign, RECORDS, fence=fence)
+            for round_ in range(10):
+                store.add(campaign.id, block(round_, 2), fence=fence)
+            store.finish(campaign.id, 1.8e9, fence=fence)
+
+        threads = [threading.Thread(target=write, args=(campaign,)) for campaign in campaigns]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert [len(store.blocks(campaign.id)) for campaign in campaigns] == [10] * 24
+        assert len(store.campaigns()) == 24
+
+
+PHONE = "phone"
+
+
+@pytest.mark.parametrize("late", ["begin", "add", "finish"])
+def test_a_job_that_lost_its_device_writes_nothing_more(late: str, tmp_path: Path) -> None:
+    old, new = Fence(PHONE, 7), Fence(PHONE, 9)
+    with Store(tmp_path / "store.db") as store:
+        store.begin(CAMPAIGN, RECORDS, fence=old)
+        store.add(CAMPAIGN.id, block(0, 0), fence=old)
+        store.begin(CAMPAIGN, RECORDS, fence=new)
+        writes = {
+            "begin": lambda: store.begin(replace(CAMPAIGN, id="b" * 32), RECORDS, fence=old),
+            "add": lambda: store.add(CAMPAIGN.id, block(0, 1), fence=old),
+            "finish": lambda: store.finish(CAMPAIGN.id, 1.8e9, fence=old),
+        }
+        with pytest.raises(LeaseLostError) as caught:
+            writes[late]()
+        assert caught.value.exit_code == 75
+        store.add(CAMPAIGN.id, block(0, 2), fence=Fence("another phone", 1))
+        store.add(CAMPAIGN.id, block(0, 1), fence=new)
+        assert len(store.blocks(CAMPAIGN.id)) == 3
+        assert store.campaigns() == (CAMPAIGN,)
+
+
+def test_a_store_from_before_there_were_fences_takes_them(tmp_path: Path) -> None:
+    place = tmp_path / "store.db"
+    with Store(place) as store:
+        store.begin(CAMPAIGN, RECORDS)
+    with sqlite3.connect(place) as connection:
+        connection.execute("DROP TABLE fence")
+    connection.close()
+    with Store(place) as store:
+        store.add(CAMPAIGN.id, block(0, 1), fence=Fence(PHONE, 7))
+        assert len(store.blocks(CAMPAIGN.id)) == 1
 
 
 def test_processes_may_open_a_new_store_at_the_same_time(tmp_path: Path) -> None:
