@@ -16,6 +16,15 @@ class ServiceRefusedError(Exception):
     """The device, or the server before it, does not offer a service; carries its reason, perhaps empty."""
 
 
+class DeviceAwayError(ServiceRefusedError, ConnectionError):
+    """The server has no connection to the device just now: so it is for a second after it was started anew."""
+
+
+def says_away(reason: str) -> bool:
+    """Say whether a server refused because it cannot reach the device."""
+    return "offline" in reason or "not found" in reason or reason.startswith("no devices")
+
+
 class Channel(ABC):
     """An open service.  Leaving its `with` block closes it.
 

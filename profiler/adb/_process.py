@@ -117,7 +117,8 @@ class RemoteProcess:
                 data = self._without_head(data)
             if data and kind in (_STDOUT, _STDERR):
                 yield ("stdout" if kind == _STDOUT else "stderr"), data
-        self._over = True
+        # An end without an exit code may be the connection's: then the command may still run.
+        self._over = self.exit_code is not None
         if self._head:
             yield "stdout", self._head
 
@@ -132,11 +133,11 @@ class RemoteProcess:
             if len(held) > _MARK_BYTES:
                 yield "stdout", held[:-_MARK_BYTES]
                 held = held[-_MARK_BYTES:]
-        self._over = True
         held = (self._head or b"") + held
         before, mark, after = held.rpartition(self._mark)
         if mark and after.endswith(b"\n") and after.strip().isdigit():
             self.exit_code, held = int(after), before
+        self._over = self.exit_code is not None
         if held:
             yield "stdout", held
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from adb_shell import exceptions
 
-from profiler.adb._channel import ServiceRefusedError
+from profiler.adb._channel import ServiceRefusedError, says_away
 from profiler.errors import DeviceOfflineError, DeviceProtocolError, DeviceTimeoutError, DeviceUnauthorizedError
 
 AUTHORIZE_ADVICE = (
@@ -62,6 +62,6 @@ def _refusal(serial: str, action: str, reason: str) -> Exception:
     """Return the error for a service that was refused, by the words of adb's server."""
     if "unauthorized" in reason or "authorizing" in reason:
         return DeviceUnauthorizedError(serial, AUTHORIZE_ADVICE)
-    if "offline" in reason or "not found" in reason or reason.startswith("no devices"):
+    if says_away(reason):
         return DeviceOfflineError(serial, f"the adb server says: {reason.strip()[:200]!r}; reconnect the phone")
     return DeviceProtocolError(serial, f"{action} was refused" + (f": {reason.strip()[:200]!r}" if reason else ""))

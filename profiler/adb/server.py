@@ -8,15 +8,19 @@ import socket
 from dataclasses import dataclass
 
 from profiler.adb._backoff import with_reconnects
-from profiler.adb._channel import ENDED_EARLY, Channel, ServiceRefusedError
+from profiler.adb._channel import ENDED_EARLY, Channel, DeviceAwayError, ServiceRefusedError, says_away
 from profiler.adb._deadline import Deadline
 from profiler.adb._seam import device_errors
 from profiler.adb.transport import Transport
-from profiler.errors import ConfigError
+from profiler.errors import ConfigError, DeviceProtocolError
 
 PORT_VARIABLE = "ANDROID_ADB_SERVER_PORT"
 """The environment variable by which adb itself finds its server."""
 DEFAULT_PORT = 5037
+VERSION = 41
+"""What servers since 2019 (platform-tools 29 to 36) call themselves: those that this was tried with."""
+_OLDEST_VERSION = 39
+"""Of 2018, the oldest that distributions still carry; before it, too much of what we ask is missing."""
 _LOOPBACK = "127.0.0.1"
 _STATUS_BYTES = 4
 _MAX_PORT = 65535
@@ -54,15 +58,26 @@ class AdbServer:
         Raises:
             DeviceError: What listens there is no adb server, or does not answer.
         """
-        with device_errors(f"adb server {self.host}:{self.port}", "list of devices", timeout_s):
+        name, deadline = f"adb server {self.host}:{self.port}", Deadline.after(timeout_s)
+        with device_errors(name, "list of devices", timeout_s):
             try:
-                with self.open(Deadline.after(timeout_s), "host:devices") as channel:
-                    text = channel.read_block()
+                version = int(self._ask("host:version", deadline), 16)
             except ConnectionRefusedError:
                 return None
+            if version < _OLDEST_VERSION:
+                problem = (
+                    f"speaks version {version} of its protocol and pocketnas version {VERSION}; end that server with "
+                    "its own `adb kill-server` and start a newer adb: pocketnas never stops a server"
+                )
+                raise DeviceProtocolError(name, problem)
+            text = self._ask("host:devices", deadline)
         # A serial can hold spaces; the tab is where it ends.
         rows = [line.partition("\t") for line in text.splitlines() if "\t" in line]
         return {serial: state for serial, _, state in rows}
+
+    def _ask(self, query: str, deadline: Deadline) -> str:
+        with self.open(deadline, query) as channel:
+            return channel.read_block()
 
     def open(self, deadline: Deadline, *services: str) -> _ServerChannel:
         """Connect and ask for services, each in the place of the one before.
@@ -133,7 +148,8 @@ class _ServerChannel(Channel):
         self.write(b"%04x" % len(name) + name)
         status = self.read_exactly(_STATUS_BYTES)
         if status == b"FAIL":
-            raise ServiceRefusedError(self.read_block())
+            reason = self.read_block()
+            raise DeviceAwayError(reason) if says_away(reason) else ServiceRefusedError(reason)
         if status != b"OKAY":
             raise ValueError(f"no adb server: answered {status!r}")
 
