@@ -1,6 +1,6 @@
 """Backends: each opens one kind of device and runs workloads on it."""
 
-from profiler.backends._registry import BACKENDS, open_backend
+from profiler.backends._registry import BACKENDS, backend_of, open_backend
 from profiler.backends.base import (
     PASSING_REASONS,
     Backend,
@@ -33,5 +33,6 @@ __all__ = [
     "OperatorTime",
     "Quarantine",
     "Setback",
+    "backend_of",
     "open_backend",
 ]

@@ -25,7 +25,6 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from profiler.backends._device_files import FOLDER_VARIABLE, device_file
-from profiler.backends.quarantine import Quarantine
 from profiler.errors import ConfigError, DeviceBusyError, DeviceError, LeaseLostError
 from profiler.whole_file import write_whole_file
 
@@ -60,8 +59,6 @@ class Fence:
 
 class DeviceLease:
     """Holds a device for this process inside a `with` block.
-
-    A block that ends in a fault of the device counts towards its quarantine, and one that ends well clears it.
 
     Args:
         device: Name of the device, as in devices.yaml.
@@ -106,13 +103,9 @@ class DeviceLease:
     ) -> None:
         self._ended.set()
         # The device is free once the lock is; what cannot be written down about it keeps nobody from it.
-        with contextlib.suppress(OSError):
-            if self.held:
-                Quarantine(self._device).note(error)
-            with self._mutex():
-                record = self._read()
-                if record and self._fence and record.token == self._fence.token:
-                    self._write(_Record(self._key, record.token, self._lease_s, None))
+        with contextlib.suppress(OSError), self._mutex():
+            if self._fence and self.held:
+                self._write(_Record(self._key, self._fence.token, self._lease_s, None))
         self._fence = None
         self._lock.release()
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from profiler.backends._device_files import device_file
 from profiler.errors import (
     CommandFailedError,
+    DeviceError,
     DeviceOfflineError,
     DeviceProtocolError,
     DeviceQuarantinedError,
@@ -83,24 +84,23 @@ class Quarantine:
                 self._device, setback.faults, setback.problem, _time(setback.at_unix_s), _time(setback.until_unix_s)
             )
 
-    def note(self, error: BaseException | None) -> None:
-        """Note how a job on the device ended.
-
-        Args:
-            error: What ended it: a fault of the device counts, other errors say nothing about it.  None clears the
-                faults, unless they have set the device aside: then a single good job is not yet enough.
+    def note_fault(self, error: DeviceError) -> None:
+        """Count an error if it speaks against the device.
 
         Raises:
             OSError: It cannot be written down.
         """
-        before = self.setback
-        if error is None:
-            if before and not before.until_unix_s:
-                self.clear()
-        elif isinstance(error, DEVICE_FAULTS):
+        if isinstance(error, DEVICE_FAULTS):
+            before = self.setback
             setback = Setback(before.faults + 1 if before else 1, error.problem[:_LONGEST_PROBLEM], time.time())
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_whole_file(self._path, json.dumps(asdict(setback)).encode())
+
+    def note_success(self) -> None:
+        """Forget earlier faults of a device that did a job, unless they have set it aside meanwhile."""
+        setback = self.setback
+        if setback and not setback.until_unix_s:
+            self.clear()
 
     def clear(self) -> None:
         """Forget the device's faults."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from profiler.backends import DeviceLease, Quarantine, open_backend
+from profiler.backends import BACKENDS, Quarantine, backend_of, open_backend
 from profiler.backends.quarantine import QUARANTINE_S
 from profiler.devices import HostDevice
 from profiler.errors import (
@@ -19,19 +19,22 @@ from profiler.errors import (
     DeviceUnauthorizedError,
     MeasurementError,
 )
+from tests.known_law_backend import KnownLawBackend
 
+DEVICE = HostDevice(name="phone")
 OFFLINE = DeviceOfflineError("phone", "went away \x1b[2J")
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("POCKETNAS_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setitem(BACKENDS, "host", lambda device, **_: KnownLawBackend(name=device.name))
     return tmp_path / "locks"
 
 
 def fail(error: BaseException = OFFLINE, times: int = 1) -> None:
     for _ in range(times):
-        with pytest.raises(type(error)), DeviceLease("phone"):
+        with pytest.raises(type(error)), open_backend(DEVICE):
             raise error
 
 
@@ -54,19 +57,37 @@ def test_the_third_fault_in_a_row_sets_the_device_aside() -> None:
 
 def test_a_job_that_ends_well_clears_earlier_faults() -> None:
     fail(times=2)
-    with DeviceLease("phone"):
+    with open_backend(DEVICE):
         pass
     assert faults() == 0
 
 
-def test_a_good_moment_does_not_end_a_quarantine() -> None:
+def test_a_device_set_aside_is_opened_for_a_look_only_until_it_is_cleared() -> None:
     fail(times=3)
-    with DeviceLease("phone"):
+    with pytest.raises(DeviceQuarantinedError), open_backend(DEVICE):
         pass
-    with pytest.raises(DeviceQuarantinedError):
-        Quarantine("phone").check()
+    with backend_of(DEVICE) as backend:
+        assert backend.name == "phone"
+    assert faults() == 3
     Quarantine("phone").clear()
-    Quarantine("phone").check()
+    with open_backend(DEVICE):
+        pass
+
+
+def test_a_job_that_ends_well_ends_no_quarantine_that_another_began() -> None:
+    with open_backend(DEVICE):
+        for _ in range(3):
+            Quarantine("phone").note_fault(OFFLINE)
+    assert faults() == 3
+
+
+def test_a_look_counts_for_nothing() -> None:
+    fail(times=2)
+    with pytest.raises(DeviceOfflineError), backend_of(DEVICE):
+        raise OFFLINE
+    with backend_of(DEVICE):
+        pass
+    assert faults() == 2
 
 
 @pytest.mark.parametrize(
@@ -99,12 +120,3 @@ def test_a_record_that_makes_no_sense_is_none(folder: Path, content: str) -> Non
     Quarantine("phone").check()
     fail()
     assert faults() == 1
-
-
-def test_a_device_set_aside_is_not_opened_but_for_a_look() -> None:
-    fail(times=3)
-    device = HostDevice(name="phone")
-    with pytest.raises(DeviceQuarantinedError):
-        open_backend(device)
-    with open_backend(device, even_set_aside=True) as backend:
-        assert backend.fence is not None
