@@ -6,10 +6,11 @@ import sysconfig
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from profiler._strict_yaml import read_strict_yaml
 from profiler.errors import ConfigError
+from profiler.phone.soc import Soc
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strict=True)]
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -69,6 +70,7 @@ class PhoneDescription(_Part):
         battery: The battery.
         thermal_zones: Names of the temperature sensors.
         kernel: What `uname -r` says.
+        soc: What its processors do in which time; its clusters are `clusters`.
     """
 
     serial: Text
@@ -83,6 +85,14 @@ class PhoneDescription(_Part):
     battery: Battery
     thermal_zones: Annotated[tuple[Text, ...], Field(min_length=1)]
     kernel: Text
+    soc: Soc
+
+    @model_validator(mode="after")
+    def _one_set_of_cores(self) -> PhoneDescription:
+        named = [(cluster.name, cluster.cores, 1e3 * cluster.frequencies_khz[-1]) for cluster in self.clusters]
+        if named != [(law.name, law.cores, law.frequency_hz) for law in self.soc.clusters]:
+            raise ValueError("soc.clusters must have the names, cores and highest frequencies of clusters, in order")
+        return self
 
     @property
     def cores(self) -> dict[int, Cluster]:
