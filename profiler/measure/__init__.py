@@ -1,6 +1,7 @@
 """Measuring: protocols, interleaved campaigns with reference kernels, statistics and verdicts."""
 
 from profiler.measure.campaign import Campaign, Progress, load_measurements, measure
+from profiler.measure.fleet import Opener, Outcome, Plan, measure_fleet
 from profiler.measure.measurement import CorrectedBlock, Measurement, estimate
 from profiler.measure.protocol import PROTOCOLS, Protocol
 from profiler.measure.records import Block, CampaignRecord, Configuration, WorkloadRecord
@@ -17,6 +18,9 @@ __all__ = [
     "CorrectedBlock",
     "Interval",
     "Measurement",
+    "Opener",
+    "Outcome",
+    "Plan",
     "Progress",
     "Protocol",
     "Reason",
@@ -26,5 +30,6 @@ __all__ = [
     "estimate",
     "load_measurements",
     "measure",
+    "measure_fleet",
     "median_interval",
 ]
