@@ -23,6 +23,7 @@ from profiler.phone._packets import (
 )
 from profiler.phone._services import service_of
 from profiler.phone._stream import Stream
+from profiler.phone._strikes import strike
 from profiler.phone.phone import Phone
 
 _TOKEN, _SIGNATURE, _PUBLIC_KEY = 1, 2, 3
@@ -141,6 +142,8 @@ class Connection:
         service = None if self._phone.faults.take("reject_service", name) else service_of(self._phone, name)
         if service is None:
             await self._send(Packet(CLSE, 0, packet.arg0))
+            return
+        if strike(self._phone, name):
             return
         self._last_id += 1
         window = packet.arg1 if self._delayed_ack else None

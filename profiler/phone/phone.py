@@ -41,6 +41,7 @@ class Phone:
         faults: What goes wrong; may be added to.
         keyring: Keys of the computers it trusts.
         programs: Finders of the programs that pushed files are.
+        on_cut: Called when its connections break because it restarts or goes; whoever serves it puts itself there.
     """
 
     def __init__(
@@ -54,13 +55,16 @@ class Phone:
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self.description, self.features, self.secure = description, tuple(features), secure
-        self.state = PhoneState(boot_id=_boot_id(seed))
+        self._seed, self._boots = seed, 0
+        self.state = PhoneState(boot_id=_boot_id(seed, 0))
         self.processes = ProcessTable()
         self.faults = FaultScript(faults, seed=seed)
         self.keyring = Keyring()
         self.programs: list[ProgramFinder] = []
+        self.on_cut: list[Callable[[], None]] = []
         self.now_s = now_s
         self._booted_s = now_s()
+        self._has_booted = self._returned = self._after(0.0)
         self.files = FileSystem(mounts(description), now_s)
         fill(self)
 
@@ -68,6 +72,48 @@ class Phone:
     def uptime_s(self) -> float:
         """Seconds since it booted."""
         return self.now_s() - self._booted_s
+
+    @property
+    def present(self) -> bool:
+        """Whether it can be reached at all."""
+        return self._returned()
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """What `getprop` says at this moment."""
+        booted = "1" if self._has_booted() else ""
+        return self.description.properties | {"sys.boot_completed": booted, "dev.bootcomplete": booted}
+
+    def reboot(self, *, boot_s: float | None = 0.0) -> None:
+        """Start anew: processes end, connections break, files and settings stay.
+
+        Args:
+            boot_s: How long until it has booted; None for never.
+        """
+        self._boots += 1
+        self._booted_s = self.now_s()
+        self._has_booted = self._after(boot_s)
+        self.state.boot_id = _boot_id(self._seed, self._boots)
+        self.state.fixed_performance = False
+        self.processes.end_all()
+        for cut in self.on_cut:
+            cut()
+
+    def vanish(self, seconds: float | None = None) -> None:
+        """Be switched off and out of reach.
+
+        Args:
+            seconds: How long until it is back, booted; None for ever.
+        """
+        self._returned = self._after(seconds)
+        self.reboot()
+
+    def _after(self, seconds: float | None) -> Callable[[], bool]:
+        """Return what says whether seconds have passed, by the phone's clock or by ours, which may stand still."""
+        if seconds is None:
+            return lambda: False
+        here_s, there_s = time.monotonic() + seconds, self.now_s() + seconds
+        return lambda: time.monotonic() >= here_s or self.now_s() >= there_s
 
     def banner(self) -> str:
         """Return what it says of itself when a client connects."""
@@ -80,5 +126,5 @@ class Phone:
         return next((program for find in self.programs if (program := find(content))), None)
 
 
-def _boot_id(seed: int) -> str:
-    return str(uuid.UUID(bytes=np.random.default_rng(seed).bytes(16), version=4))
+def _boot_id(seed: int, boots: int) -> str:
+    return str(uuid.UUID(bytes=np.random.default_rng([seed, boots]).bytes(16), version=4))

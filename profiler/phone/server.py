@@ -56,11 +56,13 @@ class PhoneServer:
             self._thread.join()
             problem = f"cannot listen on {self.host}:{self.port}: {err.strerror}; choose another --port, or 0 for any"
             raise DeviceError(self.phone.description.serial, problem) from err
+        self.phone.on_cut.append(self.drop_connections)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.phone.on_cut.remove(self.drop_connections)
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
@@ -106,6 +108,9 @@ class PhoneServer:
             connection.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.phone.present:
+            writer.transport.abort()
+            return
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(self.phone, reader, writer)
         self._connections.add(connection)

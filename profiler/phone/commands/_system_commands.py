@@ -12,7 +12,7 @@ _STAY_ON = {"true": "7", "usb": "2", "ac": "1", "wireless": "4", "false": "0"}
 
 
 def _getprop(call: Call) -> Answer:
-    properties = call.phone.description.properties
+    properties = call.phone.properties
     if call.arguments:
         default = call.arguments[1] if len(call.arguments) > 1 else ""
         return text(f"{properties.get(call.arguments[0], default)}\n")
