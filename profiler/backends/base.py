@@ -205,6 +205,7 @@ class Backend(ABC):
         Raises:
             RuntimeNotSupportedError: The device's runtime has no operator profiler that we can read.
             WorkloadFailedError: The workload failed, or the profile could not be understood.
+            MeasurementError: Most operators are shorter than the microseconds that the profiler counts in.
             DeviceError: The device is gone.
         """
         result = next(self.run_blocks([BlockRequest(workload, warmup_runs, runs, profiled=True)]), None)
@@ -212,4 +213,6 @@ class Backend(ABC):
             raise MeasurementError("the backend gave no result for the block that it was asked for")
         if result.failure:
             raise WorkloadFailedError(result.failure.reason, result.failure.detail, signal=result.failure.signal)
-        return OperatorProfile(result.operators, sum(result.samples_ms) / len(result.samples_ms))
+        profile = OperatorProfile(result.operators, sum(result.samples_ms) / len(result.samples_ms))
+        profile.check_resolved()
+        return profile

@@ -18,7 +18,13 @@ from profiler.backends.base import Backend, BlockRequest, BlockResult, Check, De
 from profiler.backends.host_machine import HostMachine
 from profiler.backends.lease import DeviceLease, Fence
 from profiler.devices import HostDevice
-from profiler.errors import ConfigError, DeviceError, RuntimeNotSupportedError, WorkloadFailedError
+from profiler.errors import (
+    ConfigError,
+    DeviceError,
+    MeasurementError,
+    RuntimeNotSupportedError,
+    WorkloadFailedError,
+)
 from profiler.runtimes import (
     RUNTIMES,
     ModelFile,
@@ -189,6 +195,8 @@ class HostBackend(Backend):
             profile = self._runtime.read_profile(reply.parts[0], warmup_runs=request.warmup_runs, runs=request.runs)
         except WorkloadFailedError as err:
             return BlockResult(request, (), _failure(err), started_unix_s)
+        except MeasurementError as err:
+            return BlockResult(request, (), Failure("INVALID_OUTPUT", str(err)), started_unix_s)
         return BlockResult(
             request,
             (profile.end_to_end_ms,),

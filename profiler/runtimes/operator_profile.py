@@ -38,9 +38,26 @@ class OperatorProfile:
     operators: tuple[OperatorTime, ...]
     end_to_end_ms: float
 
+    def check_resolved(self) -> None:
+        """Make sure that the profile tells where the time goes.
+
+        Raises:
+            MeasurementError: Most operators are shorter than the microseconds that the profiler counts in.
+        """
+        too_short = sum(time.mean_ms is None for time in self.operators)
+        if 2 * too_short > len(self.operators):
+            raise MeasurementError(
+                f"{too_short} of {len(self.operators)} operators are shorter than the whole microseconds that the "
+                f"runtime's profiler counts in, and the network takes {self.end_to_end_ms:.3g} ms; "
+                "measure its kernels instead"
+            )
+
 
 def summarise_runs(
-    operators: Sequence[tuple[str, str]], durations_us: Sequence[Sequence[float]], end_to_end_us: Sequence[float]
+    operators: Sequence[tuple[str, str]],
+    durations_us: Sequence[Sequence[float]],
+    end_to_end_us: Sequence[float],
+    cut_us: Sequence[float] | None = None,
 ) -> OperatorProfile:
     """Return the profile of a network from what a profiler said of each run.
 
@@ -48,22 +65,15 @@ def summarise_runs(
         operators: Name and kind of each operator, in execution order.
         durations_us: For each run, the duration of each operator.
         end_to_end_us: The latency of each run as a whole.
-
-    Raises:
-        MeasurementError: Most operators are shorter than the microseconds that the profiler counts in.
+        cut_us: What the profiler takes off each operator's duration on average, where it rounds down.
     """
     calm = calm_half(end_to_end_us)
     times = []
     for index, (name, kind) in enumerate(operators):
         total_us = sum(durations_us[run][index] for run in calm)
-        times.append(OperatorTime(name, kind, total_us / len(calm) / 1e3 if total_us else None, len(calm)))
+        mean_us = total_us / len(calm) + (cut_us[index] if cut_us else 0.0)
+        times.append(OperatorTime(name, kind, mean_us / 1e3 if total_us else None, len(calm)))
     end_to_end_ms = sum(end_to_end_us[run] for run in calm) / len(calm) / 1e3
-    too_short = sum(time.mean_ms is None for time in times)
-    if 2 * too_short > len(times):
-        raise MeasurementError(
-            f"{too_short} of {len(times)} operators are shorter than the whole microseconds that the runtime's "
-            f"profiler counts in, and the network takes {end_to_end_ms:.3g} ms; measure its kernels instead"
-        )
     return OperatorProfile(tuple(times), end_to_end_ms)
 
 

@@ -22,8 +22,7 @@ def read_ort_trace(trace: bytes, *, warmup_runs: int, runs: int) -> OperatorProf
         runs: Runs after them.
 
     Raises:
-        MeasurementError: The trace is no such list, is cut short, its runs differ in their operators, or
-            most operators are too short to be timed.
+        MeasurementError: The trace is no such list, is cut short, or its runs differ in their operators.
     """
     events = _events(trace)
     whole = sorted((event for event in events if event.get("name") == _RUN), key=_start_us)
