@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from types import TracebackType
@@ -23,19 +24,19 @@ _MAX_PACKET_BYTES = 16 << 20
 _KILL_TIMEOUT_S = 10.0
 _KILL_TRIES = 5
 _MARK_BYTES = 64
-"""Longer than a marker line: as much is held back of a stream in which one may come."""
+"""Longer than a marker line: as much is looked at for one."""
+_AFTER_MARK = re.compile(rb" [0-9]{0,3}\r?\n?")
 
 
 def wrap_command(command: str, nonce: str, *, v2: bool) -> str:
-    """Return the text that runs a command so that its process is known, and its exit code where adbd tells none.
+    """Return the text that runs a command so that its process, its end and its exit code are known.
 
     The first line printed is the nonce and the shell's process id, which is its group's too: adbd gives each
-    command a session.  The last line keeps the shell from being replaced by its last command, so that the nonce
-    stays in its command line; on a v1 device it prints the exit code.
+    command a session.  The last one is the nonce and the exit code: an old adbd tells none, and with a new one it
+    shows that nothing of the output was lost.  The command stands in a subshell, for it may end its shell.
     """
-    if v2:
-        return f"echo {nonce} $$\n{command}\nexit $?"
-    return f"echo {nonce} $$\n(\n{command}\n)\necho {nonce} $?"
+    last = "\nexit $code" if v2 else ""
+    return f"echo {nonce} $$\n(\n{command}\n)\ncode=$?; echo {nonce} $code{last}"
 
 
 class RemoteProcess:
@@ -53,6 +54,7 @@ class RemoteProcess:
         self._mark = nonce.encode()
         self._head: bytes | None = b""
         self._carriage_returns = False
+        self._held = b""
         self._over = False
         self.pid: int | None = None
         self.exit_code: int | None = None
@@ -105,41 +107,60 @@ class RemoteProcess:
 
     def _packets(self) -> Iterator[tuple[Output, bytes]]:
         """Read shell v2: packets of output, and one with the exit code at the end."""
-        while not self._channel.at_end():
+        code = None
+        while code is None and not self._channel.at_end():
             kind, length = _PACKET.unpack(self._channel.read_exactly(_PACKET.size))
             if length > _MAX_PACKET_BYTES:
                 raise ValueError(f"a shell packet of {length} bytes")
             data = bytes(self._channel.read_exactly(length))
             if kind == _EXIT and data:
-                self.exit_code = data[0]
-                break
-            if kind == _STDOUT:
-                data = self._without_head(data)
-            if data and kind in (_STDOUT, _STDERR):
-                yield ("stdout" if kind == _STDOUT else "stderr"), data
+                code = data[0]
+            elif kind == _STDERR and data:
+                yield "stderr", data
+            elif kind == _STDOUT and (passed := self._without_tail(self._without_head(data))):
+                yield "stdout", passed
+        rest, marked = self._rest()
+        # Without its mark an output that ended well is not whole; one that failed may have ended before the mark.
+        self.exit_code = None if code == 0 and marked is None else code
         # An end without an exit code may be the connection's: then the command may still run.
-        self._over = self.exit_code is not None
-        if self._head:
-            yield "stdout", self._head
+        self._over = code is not None
+        if rest:
+            yield "stdout", rest
 
     def _raw(self) -> Iterator[tuple[Output, bytes]]:
         """Read a v1 shell: output alone, ended by the line with the exit code."""
-        held = b""
         while data := self._channel.read():
-            held += self._without_head(data)
-            if self._carriage_returns:
-                held = held.replace(b"\r\n", b"\n")
-            # The last line may be the one with the exit code, and come in pieces.
-            if len(held) > _MARK_BYTES:
-                yield "stdout", held[:-_MARK_BYTES]
-                held = held[-_MARK_BYTES:]
-        held = (self._head or b"") + held
+            if passed := self._without_tail(self._without_head(data)):
+                yield "stdout", passed
+        rest, self.exit_code = self._rest()
+        self._over = self.exit_code is not None
+        if rest:
+            yield "stdout", rest
+
+    def _without_tail(self, data: bytes) -> bytes:
+        """Hold back of what was printed what may be the last line, which can come in pieces."""
+        text = self._held + data
+        if self._carriage_returns:
+            text = text.replace(b"\r\n", b"\n")
+        first = max(0, len(text) - _MARK_BYTES)
+        starts = (place for place in range(first, len(text)) if self._may_be_mark(text[place:]))
+        end = next(starts, len(text))
+        # Half of a line's end is no text yet.
+        end -= int(self._carriage_returns and end == len(text) and text.endswith(b"\r"))
+        self._held = text[end:]
+        return text[:end]
+
+    def _may_be_mark(self, text: bytes) -> bool:
+        start, after = text[: len(self._mark)], text[len(self._mark) :]
+        return self._mark.startswith(start) and (not after or bool(_AFTER_MARK.fullmatch(after)))
+
+    def _rest(self) -> tuple[bytes, int | None]:
+        """Return what is left of the output at its end, and the exit code that it told."""
+        held = (self._head or b"") + self._held
         before, mark, after = held.rpartition(self._mark)
         if mark and after.endswith(b"\n") and after.strip().isdigit():
-            self.exit_code, held = int(after), before
-        self._over = self.exit_code is not None
-        if held:
-            yield "stdout", held
+            return before, int(after)
+        return held, None
 
     def _without_head(self, data: bytes) -> bytes:
         """Take the first line, which names the process, off what was printed."""

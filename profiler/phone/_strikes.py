@@ -36,7 +36,7 @@ def _battery(phone: Phone, fault: Fault) -> None:
     phone.state.level_percent = fault.level_percent
 
 
-def _screen_off(phone: Phone, fault: Fault) -> None:
+def _screen_off(phone: Phone, _: Fault) -> None:
     phone.state.awake = False
 
 
@@ -45,7 +45,7 @@ def _storage_full(phone: Phone, fault: Fault) -> None:
     data.used_bytes = data.size_bytes - fault.free_bytes
 
 
-def _no_execute(phone: Phone, fault: Fault) -> None:
+def _no_execute(phone: Phone, _: Fault) -> None:
     phone.files.mount_of(_DATA).noexec = True
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from pathlib import Path
 
 import pytest
 
-from profiler.adb import DirectTransport, RemoteFolder, open_transport
+from profiler.adb import DirectTransport, RemoteFolder, _backoff, open_transport
 from profiler.errors import DeviceError, DeviceOfflineError, DeviceTimeoutError, DeviceUnauthorizedError
 from profiler.phone import Fault, Phone, PhoneServer
 from tests.adb_programs import free_port
@@ -16,17 +17,16 @@ CONTENT = bytes(range(256)) * 8192
 FOLDER = "/data/local/tmp/pocketnas"
 
 
-def test_row_01_unauthorized_fails_in_five_seconds_and_names_the_step(
-    served: PhoneServer, phone: Phone, key_path: Path
-) -> None:
+def test_row_01_unauthorized_fails_soon_and_names_the_step(served: PhoneServer, phone: Phone, key_path: Path) -> None:
+    assert inspect.signature(open_transport).parameters["authorize_timeout_s"].default == 5.0
     phone.faults.add(Fault("unauthorized"))
     started = time.monotonic()
     with (
-        open_transport(served.address, key_path=key_path) as transport,
+        open_transport(served.address, key_path=key_path, authorize_timeout_s=0.5) as transport,
         pytest.raises(DeviceUnauthorizedError, match="unlock the phone and accept 'Allow USB debugging'") as caught,
     ):
         transport.shell("true", timeout_s=60)
-    assert 4 < time.monotonic() - started < 6
+    assert 0.4 < time.monotonic() - started < 1.5
     assert caught.value.exit_code == 75
 
 
@@ -77,7 +77,10 @@ def test_row_04_a_cut_push_is_pushed_again_and_verified(phone: Phone, direct: Di
     assert direct.shell(f"ls -A {FOLDER}").stdout.split() == [path.rpartition("/")[2]]
 
 
-def test_row_04_a_half_file_never_has_a_name_that_is_run(phone: Phone, direct: DirectTransport) -> None:
+def test_row_04_a_half_file_never_has_a_name_that_is_run(
+    phone: Phone, direct: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_backoff, "PAUSES_S", (0.01, 0.02))
     phone.faults.add(Fault("cut_push", at_bytes=1_000_000))
     phone.faults.add(Fault("reset_on_open", match="rm -f"))  # and what is left cannot be cleaned either
     with pytest.raises(DeviceOfflineError):
