@@ -1,10 +1,15 @@
-"""Google's adb as a peer in tests: a server of its own, with a home and a port of its own."""
+"""Google's programs as peers in tests: adb's server and adbd, each with a home and a port of its own."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import socket
 import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,3 +63,74 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class AdbDaemon:
+    """Google's adbd in a folder and on a loopback port of its own, as nobody where the tests run as root.
+
+    A program outside Android has no data partition: `folder` is where it may write.
+
+    Attributes:
+        address: Where it listens.
+        folder: Its home.
+    """
+
+    def __init__(self, path: Path, folder: Path, *, secure: bool = False) -> None:
+        self.folder, self.port = folder, free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self._keys = folder / "trusted"
+        # Nobody need not be able to reach the place where it was built.
+        self._program = shutil.copy(path, folder / "adbd")
+        (folder / "properties").write_text(
+            f"service.adb.listen_addrs=tcp:localhost:{self.port}\nro.adb.secure={int(secure)}\n"
+            "ro.product.name=linux\nro.product.model=Real adbd\nro.product.device=linux\n"
+        )
+
+    def trust(self, public_key: bytes) -> None:
+        """Let the owner of a key in."""
+        self._keys.write_bytes(public_key)
+
+    def start(self) -> None:
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "ADBD_PROPERTIES": str(self.folder / "properties"),
+            "ADBD_KEYS": str(self._keys),
+        }
+        command = [sys.executable, str(Path(__file__).with_name("reaping_parent.py")), self._program]
+        with (self.folder / "log").open("ab") as log:
+            self._parent = subprocess.Popen(
+                command, env=environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert self._parent.stdout is not None
+        self._pid = int(self._parent.stdout.readline())
+        for _ in range(200):
+            if self._parent.poll() is None and _listens(self.port):
+                return
+            time.sleep(0.02)
+        raise AssertionError((self.folder / "log").read_text())
+
+    def kill(self) -> None:
+        if self._parent.poll() is None:
+            os.kill(self._pid, signal.SIGKILL)
+        self._parent.communicate()
+
+
+@contextmanager
+def own_adbd(path: Path, *, secure: bool = False) -> Iterator[AdbDaemon]:
+    """Run an adbd; only this one is ended afterwards."""
+    # Not below pytest's folder, which is closed to nobody.
+    with tempfile.TemporaryDirectory(prefix="adbd-") as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        daemon = AdbDaemon(path, folder, secure=secure)
+        daemon.start()
+        try:
+            yield daemon
+        finally:
+            daemon.kill()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

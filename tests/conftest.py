@@ -15,12 +15,17 @@ from tests.device_corpus import DEVICE_CORPUS, DEVICE_CORPUS_VARIABLE
 
 TFLITE_RUNTIME_VARIABLE = "POCKETNAS_TFLITE_RUNTIME_PYTHON"
 TFLITE_RUNTIME_OPTION = "--tflite-runtime-python"
+ADBD_VARIABLE = "POCKETNAS_ADBD"
+ADBD_OPTION = "--adbd"
+_BUILT_ADBD = Path(__file__).resolve().parents[1] / "build" / "adbd" / "adbd"
+"""Where scripts/build-adbd leaves it."""
 
 _ON_REQUEST = {"slow": "-m slow", "device": "-m device", "gpu": "-m gpu"}
 """Markers of tests that run only when asked for, and how to ask."""
 _NEEDS_INTERPRETER = "tflite_runtime"
 _NEEDS_ADB = "adb_client"
 _ADB_ADVICE = {"debian": "apt-get install adb", "adbutils": "pip install adbutils"}
+_NEEDS_ADBD = "adbd"
 _NEEDS_CORPUS = "device_corpus"
 
 # Tests that import onnxruntime themselves must not let it send usage data; read when it is imported.
@@ -36,12 +41,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get(TFLITE_RUNTIME_VARIABLE),
         help=f"interpreter that has tflite-runtime and numpy < 2 (default: ${TFLITE_RUNTIME_VARIABLE})",
     )
+    parser.addoption(
+        ADBD_OPTION,
+        metavar="PATH",
+        type=Path,
+        default=os.environ.get(ADBD_VARIABLE, _BUILT_ADBD),
+        help=f"Google's adbd (default: ${ADBD_VARIABLE}, or what scripts/build-adbd built)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{_NEEDS_INTERPRETER}: needs {TFLITE_RUNTIME_OPTION}")
     config.addinivalue_line("markers", f"{_NEEDS_CORPUS}: needs the saved outputs of real phones")
     config.addinivalue_line("markers", f"{_NEEDS_ADB}(name): needs Google's adb as Debian or adbutils has it")
+    config.addinivalue_line("markers", f"{_NEEDS_ADBD}: needs Google's adbd; see {ADBD_OPTION}")
     config.stash[_left_out] = Counter()
 
 
@@ -49,6 +62,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     hidden = {} if config.option.markexpr else dict(_ON_REQUEST)
     if not config.getoption(TFLITE_RUNTIME_OPTION):
         hidden[_NEEDS_INTERPRETER] = f"{TFLITE_RUNTIME_OPTION} PATH"
+    if not config.getoption(ADBD_OPTION).is_file():
+        hidden[_NEEDS_ADBD] = f"scripts/build-adbd, or {ADBD_OPTION} PATH"
     if not DEVICE_CORPUS.is_dir():
         hidden[_NEEDS_CORPUS] = f"${DEVICE_CORPUS_VARIABLE}=FOLDER; {DEVICE_CORPUS} is absent"
     kept: list[pytest.Item] = []
@@ -93,3 +108,10 @@ def _own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def tflite_runtime_python(pytestconfig: pytest.Config) -> Path:
     """The interpreter that has tflite-runtime; only for tests marked tflite_runtime."""
     return Path(pytestconfig.getoption(TFLITE_RUNTIME_OPTION))
+
+
+@pytest.fixture(scope="session")
+def adbd_path(pytestconfig: pytest.Config) -> Path:
+    """Google's adbd; only for tests marked adbd."""
+    path: Path = pytestconfig.getoption(ADBD_OPTION)
+    return path

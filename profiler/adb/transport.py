@@ -119,7 +119,7 @@ class Transport(ABC):
         Args:
             source: A file here, or its content.
             path: Where it goes.
-            mode: Its permission bits there.
+            mode: Its permission bits there; devices give the owner's to group and others, too.
             timeout_s: How long it may take.
 
         Raises:

@@ -81,9 +81,9 @@ class Connection:
             await self._open(packet)
         elif stream := self._streams.get(packet.arg1):
             await self._hand_on(stream, packet)
-        elif packet.command == WRTE:
-            # The stream has ended here while this was on its way.
-            await self._send(Packet(CLSE, 0, packet.arg0))
+        elif packet.command == OKAY and packet.arg0 and packet.arg1:
+            # A stream that has ended here; what else comes for one is dropped.
+            await self._send(Packet(CLSE, packet.arg1, packet.arg0))
 
     async def _greet(self, packet: Packet) -> None:
         if self._phone.faults.take("drop_connection"):
@@ -132,6 +132,9 @@ class Connection:
             await self._send(Packet(CNXN, VERSION, MAX_PAYLOAD_BYTES, self._phone.banner().encode()))
 
     async def _open(self, packet: Packet) -> None:
+        has_window = packet.arg1 != 0
+        if packet.arg0 == 0 or (has_window and "delayed_ack" not in self._phone.features):
+            return  # older daemons say nothing to what is no proper request
         name = bytes(packet.payload).rstrip(b"\0").decode("utf-8", "surrogateescape")
         if self._phone.faults.take("reset_on_open", name):
             self.abort()
@@ -140,7 +143,7 @@ class Connection:
             self._silent = True
             return
         service = None if self._phone.faults.take("reject_service", name) else service_of(self._phone, name)
-        if service is None:
+        if service is None or has_window != self._delayed_ack:
             await self._send(Packet(CLSE, 0, packet.arg0))
             return
         if strike(self._phone, name):

@@ -10,9 +10,10 @@ import errno
 import os
 import stat as stat_bits
 import struct
+from contextlib import suppress
 
 from profiler.phone._stream import Stream
-from profiler.phone.files import SHELL_USER, FileStat
+from profiler.phone.files import SHELL_USER, File, FileStat
 from profiler.phone.phone import Phone
 
 MAX_DATA_BYTES = 64 * 1024
@@ -32,6 +33,10 @@ class _RefusedError(Exception):
     """A request that the service ends with after saying why."""
 
 
+class _FileRefusedError(_RefusedError):
+    """A file that cannot be had; what is still sent of it is read, for clients that first send all."""
+
+
 async def serve_sync(phone: Phone, stream: Stream) -> None:
     """Answer sync requests until the client quits.
 
@@ -45,6 +50,8 @@ async def serve_sync(phone: Phone, stream: Stream) -> None:
             pass
     except _RefusedError as err:
         await session.fail(str(err))
+        if isinstance(err, _FileRefusedError):
+            await session.skip_file()
 
 
 class _Session:
@@ -67,10 +74,10 @@ class _Session:
             case b"LIST" | b"LIS2":
                 await self._list(path, v2=kind == b"LIS2")
             case b"SEND":
-                path, _, mode = path.rpartition(",")
-                if not mode.isdigit():
-                    raise _RefusedError("failed to parse permissions")
-                await self._take(path, int(mode))
+                path, comma, mode = path.rpartition(",")
+                if not comma:
+                    raise _RefusedError("missing , in ID_SEND")
+                await self._take(path, _mode_of(mode))
             case b"SND2":
                 _, mode_bits, flags = _SEND_V2.unpack(await self._stream.read_exactly(_SEND_V2.size))
                 self._refuse_compression(flags)
@@ -81,7 +88,7 @@ class _Session:
                 self._refuse_compression(_RECEIVE_V2.unpack(await self._stream.read_exactly(_RECEIVE_V2.size))[1])
                 await self._give(path)
             case _:
-                raise _RefusedError(f"unknown command {kind.decode(errors='replace')}")
+                raise _RefusedError(f"unknown command {int.from_bytes(kind, 'little'):08x}")
         return True
 
     async def fail(self, reason: str) -> None:
@@ -128,44 +135,66 @@ class _Session:
         except OSError:
             return []  # the protocol has no words for it: an empty list
 
+    async def skip_file(self) -> None:
+        """Read and drop what is left of a file."""
+        while True:
+            kind, length = _REQUEST.unpack(await self._stream.read_exactly(_REQUEST.size))
+            if kind != b"DATA" or length > MAX_DATA_BYTES:
+                return
+            await self._stream.read_exactly(length)
+
     async def _take(self, path: str, mode: int) -> None:
-        """Receive a file; what comes after a refusal is read and dropped, as adbd does."""
-        problem = None
         fault = self._phone.faults.take("cut_push", path)
-        received = 0
+        file = self._created(path, mode)
+        try:
+            file.modified_s = await self._fill(file, cut_at_bytes=fault.at_bytes if fault else None)
+        except (EOFError, _RefusedError):
+            with suppress(OSError):
+                self._files.remove(path, SHELL_USER)
+            raise
+        await self._stream.write(_REQUEST.pack(b"OKAY", 0))
+
+    def _created(self, path: str, mode: int) -> File:
+        # What the owner may, everybody may: adbd takes over no more than the owner's permissions.
+        mode = 0o111 * (mode >> 6 & 7) | mode & 0o077
+        with suppress(OSError):
+            self._files.remove(path, SHELL_USER)
+        try:
+            return self._files.create(path, SHELL_USER, mode)
+        except OSError as err:
+            if err.errno != errno.ENOENT:
+                raise _FileRefusedError(f"couldn't create file: {err.strerror}") from err
         try:
             self._files.make_folder(os.path.dirname(path), SHELL_USER, parents=True)  # noqa: PTH120 - it is a path there
-            file = self._files.create(path, SHELL_USER, mode)
+            return self._files.create(path, SHELL_USER, mode)
         except OSError as err:
-            problem = f"couldn't create file: {err.strerror}"
-            await self.fail(problem)
+            raise _FileRefusedError(f"secure_mkdirs failed: {err.strerror}") from err
+
+    async def _fill(self, file: File, *, cut_at_bytes: int | None) -> int:
+        """Write what comes to a file, and return the time that it is to have been written at."""
+        received = 0
         while True:
             kind, length = _REQUEST.unpack(await self._stream.read_exactly(_REQUEST.size))
             if kind == b"DONE":
-                break
+                return int(length)
             if kind != b"DATA" or length > MAX_DATA_BYTES:
                 raise _RefusedError("oversize data message" if kind == b"DATA" else "invalid data message")
             data = await self._stream.read_exactly(length)
             received += length
-            if fault and received >= fault.at_bytes:
+            if cut_at_bytes is not None and received >= cut_at_bytes:
                 raise ConnectionAbortedError
-            if problem is None:
-                try:
-                    self._files.append(file, data)
-                except OSError as err:
-                    problem = f"write failed: {err.strerror}"
-                    self._files.remove(path, SHELL_USER)
-                    await self.fail(problem)
-        if problem is None:
-            file.modified_s = length  # the field of a DONE is the file's time
-            await self._stream.write(_REQUEST.pack(b"OKAY", 0))
+            try:
+                self._files.append(file, data)
+            except OSError as err:
+                raise _FileRefusedError(f"write failed: {err.strerror}") from err
 
     async def _give(self, path: str) -> None:
         try:
             content = memoryview(self._files.read(path, SHELL_USER))
         except OSError as err:
-            await self.fail(f"open failed: {err.strerror}")
-            return
+            # Folders can be opened, and only then not be read.
+            action = "read" if err.errno == errno.EISDIR else "open"
+            raise _RefusedError(f"{action} failed: {err.strerror}") from err
         batch = bytearray()
         for start in range(0, len(content), MAX_DATA_BYTES):
             data = content[start : start + MAX_DATA_BYTES]
@@ -180,3 +209,11 @@ def _numbers(found: FileStat) -> tuple[int, ...]:
     links = 2 if stat_bits.S_ISDIR(found.mode) else 1
     times = (found.modified_s,) * 3
     return (found.device, found.inode, found.mode, links, found.uid, found.gid, found.size, *times)
+
+
+def _mode_of(text: str) -> int:
+    """Read a number as C's strtoul does: octal after a zero, and 0 where there is none."""
+    try:
+        return int(text, 8 if text.startswith("0") else 10)
+    except ValueError:
+        return 0

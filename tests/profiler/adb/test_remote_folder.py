@@ -12,7 +12,9 @@ from profiler.errors import ConfigError, TransferError
 from profiler.phone import Fault, Phone
 
 
-def test_the_same_content_is_sent_once(transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_content_is_sent_once(
+    transport: Transport, ours: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent = []
     push = type(transport).push
 
@@ -23,30 +25,30 @@ def test_the_same_content_is_sent_once(transport: Transport, tmp_path: Path, mon
     monkeypatch.setattr(type(transport), "push", counted)
     for name in ("$(id).tflite", "-rf", "a\nb", "😀.tflite"):
         (tmp_path / name).write_bytes(b"model")
-        path = RemoteFolder(transport).put(tmp_path / name)
-        assert path == f"/data/local/tmp/pocketnas/{hashlib.sha256(b'model').hexdigest()[:32]}"
+        path = RemoteFolder(transport, ours).put(tmp_path / name)
+        assert path == f"{ours}/{hashlib.sha256(b'model').hexdigest()[:32]}"
     assert len(sent) == 1
     assert transport.read_file(path) == b"model"
 
 
-def test_programs_can_be_run(transport: Transport) -> None:
-    path = RemoteFolder(transport, "/data/local/tmp/pocketnas-ci").put(b"echo it runs", executable=True)
+def test_programs_can_be_run(transport: Transport, ours: str) -> None:
+    path = RemoteFolder(transport, ours).put(b"echo it runs", executable=True)
     assert transport.shell(path).stdout == "it runs\n"
 
 
-def test_what_somebody_changed_is_sent_again(direct: DirectTransport) -> None:
-    path = RemoteFolder(direct).put(b"12345")
-    direct.shell(f"echo 1234 > {path}", check=True)
-    assert RemoteFolder(direct).put(b"12345") == path
-    assert direct.read_file(path) == b"12345"
+def test_what_somebody_changed_is_sent_again(transport: Transport, ours: str) -> None:
+    path = RemoteFolder(transport, ours).put(b"12345")
+    transport.shell(f"echo 1234 > {path}", check=True)
+    assert RemoteFolder(transport, ours).put(b"12345") == path
+    assert transport.read_file(path) == b"12345"
 
 
-def test_nothing_is_left_behind(direct: DirectTransport) -> None:
-    folder = RemoteFolder(direct)
+def test_nothing_is_left_behind(transport: Transport, ours: str) -> None:
+    folder = RemoteFolder(transport, ours)
     folder.put(b"x")
     folder.remove()
-    assert direct.shell("ls -A /data/local/tmp").stdout == ""
-    assert direct.shell("ls -A " + folder.put(b"x")).exit_code == 0
+    assert transport.stat(ours) is None
+    assert transport.shell("ls -A " + folder.put(b"x")).exit_code == 0
 
 
 def test_an_old_phone_checks_with_md5(direct: DirectTransport, monkeypatch: pytest.MonkeyPatch) -> None:

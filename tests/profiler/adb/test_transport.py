@@ -1,4 +1,4 @@
-"""Both transports, on new and old phones, keep one promise."""
+"""Both transports, on new and old phones and on Google's own daemon, keep one promise."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import pytest
 from profiler.adb import DirectTransport, Transport, command_line
 from profiler.errors import CommandFailedError, ConfigError, DeviceError, DeviceTimeoutError, TransferError
 from profiler.phone import Phone, PhoneServer, load_phone
-
-HERE = "/data/local/tmp"
 
 
 def test_shell_gives_output_and_exit_code(transport: Transport) -> None:
@@ -46,22 +44,23 @@ def test_output_that_looks_like_our_own_marks_is_output(transport: Transport) ->
     assert transport.shell(command_line("printf", "%s", text)).stdout == text
 
 
-def test_files_go_and_come_back(transport: Transport, tmp_path: Path) -> None:
+def test_files_go_and_come_back(transport: Transport, here: str, tmp_path: Path) -> None:
     content = np.random.default_rng(1).bytes(1_500_001)
-    transport.push(content, f"{HERE}/f", mode=0o755)
-    found = transport.stat(f"{HERE}/f")
+    transport.push(content, f"{here}/f", mode=0o755)
+    found = transport.stat(f"{here}/f")
     assert found is not None
-    assert (found.size_bytes, found.mode & 0o777, found.is_folder) == (len(content), 0o755, False)
-    transport.pull(f"{HERE}/f", tmp_path / "back")
+    # adbd gives group and others the owner's permissions.
+    assert (found.size_bytes, found.mode & 0o777, found.is_folder) == (len(content), 0o777, False)
+    transport.pull(f"{here}/f", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == content
-    transport.push(tmp_path / "back", f"{HERE}/g")
-    assert transport.read_file(f"{HERE}/g") == content
-    transport.push(b"", f"{HERE}/empty")
-    assert transport.read_file(f"{HERE}/empty") == b""
-    assert transport.stat(f"{HERE}/none") is None
+    transport.push(tmp_path / "back", f"{here}/g")
+    assert transport.read_file(f"{here}/g") == content
+    transport.push(b"", f"{here}/empty")
+    assert transport.read_file(f"{here}/empty") == b""
+    assert transport.stat(f"{here}/none") is None
 
 
-def test_refused_transfers_carry_the_phones_reason(transport: Transport, tmp_path: Path) -> None:
+def test_refused_transfers_carry_the_phones_reason(transport: Transport, here: str, tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="Permission denied"):
         transport.push(bytes(3_000_000), "/system/f")
     with pytest.raises(TransferError, match="No such file"):
@@ -70,17 +69,17 @@ def test_refused_transfers_carry_the_phones_reason(transport: Transport, tmp_pat
     with pytest.raises(TransferError, match="larger than"):
         transport.read_file("/proc/cpuinfo", max_bytes=10)
     with pytest.raises(ConfigError, match="cannot be used"):
-        transport.push(tmp_path / "none", f"{HERE}/f")
+        transport.push(tmp_path / "none", f"{here}/f")
     assert transport.shell("echo on").stdout == "on\n"
 
 
-def test_a_command_that_hangs_is_ended_there(transport: Transport) -> None:
+def test_a_command_that_hangs_is_ended_there(transport: Transport, here: str) -> None:
     started = time.monotonic()
     with pytest.raises(DeviceTimeoutError, match=r"sleep 77.*0\.5 s") as caught:
-        transport.shell("echo first; sleep 77", timeout_s=0.5)
+        transport.shell(f"echo $$ > {here}/pid; sleep 77", timeout_s=0.5)
     assert time.monotonic() - started < 3
     assert "may still run" not in str(caught.value)
-    assert transport.shell("pidof sleep").stdout == ""
+    _assert_gone(transport, int(transport.read_file(f"{here}/pid")))
 
 
 def test_leaving_a_stream_early_ends_the_command(transport: Transport) -> None:
@@ -90,7 +89,14 @@ def test_leaving_a_stream_early_ends_the_command(transport: Transport) -> None:
         else:
             process._without_head(process._channel.read())
         assert process.pid is not None
-    assert transport.shell("pidof sleep").stdout == ""
+    _assert_gone(transport, process.pid)
+
+
+def _assert_gone(transport: Transport, pid: int) -> None:
+    """Nothing of the process's group runs any more."""
+    said = transport.shell(f"kill -0 -{pid}")
+    assert said.exit_code != 0
+    assert "No such process" in said.stdout + said.stderr
 
 
 def test_threads_wait_for_one_another(transport: Transport) -> None:
@@ -107,22 +113,22 @@ def test_threads_wait_for_one_another(transport: Transport) -> None:
     assert seen == {number: [f"{number} {turn}\n" for turn in range(8)] for number in range(4)}
 
 
-def test_words_are_not_run(transport: Transport) -> None:
-    word = "$(touch /data/local/tmp/canary); `x` \n'\"*😀"
+def test_words_are_not_run(transport: Transport, here: str) -> None:
+    word = f"$(touch {here}/canary); `x` \n'\"*😀"
     assert transport.shell(command_line("printf", "%s", word)).stdout == word
-    assert transport.stat(f"{HERE}/canary") is None
+    assert transport.stat(f"{here}/canary") is None
 
 
 def test_a_flood_is_ended(direct: DirectTransport, phone: Phone) -> None:
-    phone.files.place(f"{HERE}/flood", lambda: b"x" * (40 << 20))
+    phone.files.place("/data/local/tmp/flood", lambda: b"x" * (40 << 20))
     with pytest.raises(DeviceError, match="more than 16 MiB"):
-        direct.shell(f"cat {HERE}/flood")
+        direct.shell("cat /data/local/tmp/flood")
     assert direct.shell("echo on").stdout == "on\n"
 
 
 def test_bytes_that_are_no_text_are_shown_as_escapes(direct: DirectTransport, phone: Phone) -> None:
-    phone.files.place(f"{HERE}/odd", b"\xff\x1b[2Ja\r\nb")
-    assert direct.shell(f"cat {HERE}/odd").stdout == "\\xff\x1b[2Ja\r\nb"
+    phone.files.place("/data/local/tmp/odd", b"\xff\x1b[2Ja\r\nb")
+    assert direct.shell("cat /data/local/tmp/odd").stdout == "\\xff\x1b[2Ja\r\nb"
 
 
 def test_features_are_the_phones(served: PhoneServer, direct: DirectTransport) -> None:
