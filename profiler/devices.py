@@ -8,18 +8,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from profiler._strict_yaml import Lines, read_strict_yaml
 from profiler.errors import ConfigError, DeviceNotFoundError
 from profiler.runtimes import RUNTIMES, Runtime
+from profiler.runtimes.phone_tools import PHONE_TOOLS, PhoneTool
 
 _MAX_NAME_CHARS = 100
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096, strict=True)]
-Count = Annotated[int, Field(strict=True)]
+Threads = Annotated[int, Field(strict=True, ge=1, le=1024)]
+Cpus = Literal["auto", "any"] | Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(min_length=1)]
+Timeout = Annotated[float, Field(strict=True, gt=0, le=86400)]
 
 
 class Device(BaseModel):
@@ -59,14 +62,12 @@ class HostDevice(Device):
 
     backend: Literal["host"] = "host"
     runtime: Text = "litert"
-    threads: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
-    cpus: (
-        Literal["auto", "any"] | Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(min_length=1)]
-    ) = "auto"
+    threads: Threads = 1
+    cpus: Cpus = "auto"
     delegate: Text | None = None
     execution_provider: Text | None = None
     python: Text | None = None
-    timeout_s: Annotated[float, Field(strict=True, gt=0, le=86400)] = 300.0
+    timeout_s: Timeout = 300.0
 
     @field_validator("runtime")
     @classmethod
@@ -77,23 +78,102 @@ class HostDevice(Device):
 
     @model_validator(mode="after")
     def _fits_together(self) -> HostDevice:
-        runtime = RUNTIMES[self.runtime]
-        for option in {kind.accelerator_option for kind in RUNTIMES.values()} - {runtime.accelerator_option}:
-            if getattr(self, option) is not None:
-                raise ValueError(f"{option} is not for {self.runtime}, which takes {runtime.accelerator_option}")
-        if runtime.accelerators is not None and self.accelerator not in runtime.accelerators:
-            near = _nearest(self.accelerator, runtime.accelerators)
-            raise ValueError(f"unknown {runtime.accelerator_option} {self.accelerator!r}{near}")
-        if not isinstance(self.cpus, str) and len(set(self.cpus)) < self.threads:
-            raise ValueError(f"{self.threads} threads need as many different cpus, and {list(self.cpus)} are given")
+        _require_accelerator(self, RUNTIMES[self.runtime], RUNTIMES.values())
+        _require_enough(self.cpus, self.threads)
         return self
 
     @property
     def accelerator(self) -> str:
-        """The delegate or execution provider, whichever the runtime has; its default when none is set."""
-        runtime: Runtime = RUNTIMES[self.runtime]
-        chosen: str | None = getattr(self, runtime.accelerator_option)
-        return chosen or runtime.default_accelerator
+        """What computes: the delegate or execution provider chosen, or the runtime's default."""
+        return _accelerator(self, RUNTIMES[self.runtime])
+
+
+class PhoneDevice(Device):
+    """What a phone is asked to run models with; the base of real and emulated ones.
+
+    Attributes:
+        runtime: Name of the program that runs models: a key of profiler.runtimes.phone_tools.PHONE_TOOLS.
+        threads: Threads the program uses.
+        cpus: Cores the program is bound to: a list, "auto" for the `threads` fastest ones, or "any" for no binding.
+        delegate: What computes under benchmark_model: "xnnpack", "builtin", "gpu" or "nnapi"; None for the default.
+        execution_provider: What computes under onnxruntime_perf_test; None for the default.
+        nnapi_accelerator: NNAPI's name of the chip that computes, for the delegate "nnapi"; None for its own choice.
+        warmup_s: Least seconds that a model runs before it is timed, so that clocks have risen.
+        timeout_s: Longest time that one block of runs may take.
+    """
+
+    runtime: Text = "benchmark_model"
+    threads: Threads = 1
+    cpus: Cpus = "auto"
+    delegate: Text | None = None
+    execution_provider: Text | None = None
+    nnapi_accelerator: Text | None = None
+    warmup_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 0.2
+    timeout_s: Timeout = 300.0
+
+    @field_validator("runtime")
+    @classmethod
+    def _is_known(cls, runtime: str) -> str:
+        if runtime not in PHONE_TOOLS:
+            raise ValueError(f"unknown runtime {runtime!r}{_nearest(runtime, PHONE_TOOLS)}")
+        return runtime
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        _require_accelerator(self, PHONE_TOOLS[self.runtime], PHONE_TOOLS.values())
+        _require_enough(self.cpus, self.threads)
+        if self.nnapi_accelerator and self.accelerator != "nnapi":
+            raise ValueError(f"nnapi_accelerator is for delegate: nnapi, not {self.accelerator}")
+        return self
+
+    @property
+    def accelerator(self) -> str:
+        """What computes: the delegate or execution provider chosen, or the program's default."""
+        return _accelerator(self, PHONE_TOOLS[self.runtime])
+
+
+class AdbDevice(PhoneDevice):
+    """A phone that is reached over ADB.
+
+    Attributes:
+        serial: As `adb devices` lists it: a serial number, or host:port.
+        program: Path, on this computer, of the program that `runtime` names, built for the phone.
+        remote_directory: Folder on the phone that is ours; below /data/local/tmp, its name begins with "pocketnas".
+    """
+
+    backend: Literal["adb"] = "adb"
+    serial: Text
+    program: Text
+    remote_directory: Text = "/data/local/tmp/pocketnas"
+
+    @field_validator("remote_directory")
+    @classmethod
+    def _is_ours(cls, path: str) -> str:
+        # Here, for the transport and its libraries need not be loaded for a file without phones.
+        from profiler.adb import remote_folder_path
+
+        try:
+            return remote_folder_path(path)
+        except ConfigError as err:
+            raise ValueError(err.problem) from err
+
+
+class EmulatedDevice(PhoneDevice):
+    """A phone that exists in this process only; it is driven over the real ADB protocol on the loopback address.
+
+    Attributes:
+        phone: Name of a shipped phone, such as "pixel4", or the path of a .yaml file that describes one.
+        seed: Fixes its noise.
+        speed: Share of real time that its virtual time takes: 1 for a phone that takes as long as a real one, 0 for one
+            that takes only as long as it takes to compute.
+        faults: Path of a .yaml file with what goes wrong; None for nothing.
+    """
+
+    backend: Literal["emulated"] = "emulated"
+    phone: Text = "pixel4"
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    speed: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
+    faults: Text | None = None
 
 
 DEVICE_MODELS: dict[str, type[Device]] = {"host": HostDevice}
@@ -156,6 +236,28 @@ def _device(name: str, settings: Any, path: Path, lines: Lines) -> Device:
         return model.model_validate({**settings, "name": name})
     except ValidationError as err:
         raise _config_error(err, model, name, path, lines) from err
+
+
+def _accelerator(device: HostDevice | PhoneDevice, runtime: Runtime | PhoneTool) -> str:
+    chosen: str | None = getattr(device, runtime.accelerator_option)
+    return chosen or runtime.default_accelerator
+
+
+def _require_accelerator(
+    device: HostDevice | PhoneDevice, runtime: Runtime | PhoneTool, all_runtimes: Iterable[Runtime | PhoneTool]
+) -> None:
+    for option in {kind.accelerator_option for kind in all_runtimes} - {runtime.accelerator_option}:
+        if getattr(device, option) is not None:
+            raise ValueError(f"{option} is not for {runtime.name}, which takes {runtime.accelerator_option}")
+    accelerator = _accelerator(device, runtime)
+    if runtime.accelerators is not None and accelerator not in runtime.accelerators:
+        near = _nearest(accelerator, runtime.accelerators)
+        raise ValueError(f"unknown {runtime.accelerator_option} {accelerator!r}{near}")
+
+
+def _require_enough(cpus: Cpus, threads: int) -> None:
+    if not isinstance(cpus, str) and len(set(cpus)) < threads:
+        raise ValueError(f"{threads} threads need as many different cpus, and {list(cpus)} are given")
 
 
 def _config_error(error: ValidationError, model: type[Device], name: str, path: Path, lines: Lines) -> ConfigError:

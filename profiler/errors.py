@@ -186,6 +186,21 @@ class DeviceQuarantinedError(DeviceError):
         )
 
 
+class DeviceNotReadyError(DeviceError):
+    """A device is in a condition in which nothing should be measured on it for now.
+
+    Args:
+        serial: The device.
+        check: Id of the condition, such as "LOW-BATTERY".
+        detail: What was found and how to mend it.
+    """
+
+    def __init__(self, serial: str, check: str, detail: str) -> None:
+        self.check, self.detail = check, detail
+        advice = f"mend it and give the same command again to go on, or go on as it is with --suppress {check}"
+        super().__init__(serial, f"{check}: {detail}; {advice}")
+
+
 class DeviceTimeoutError(DeviceError):
     """A device did not answer before its deadline.
 
@@ -227,6 +242,12 @@ class DeviceStorageError(DeviceError):
         self.needed_bytes, self.free_bytes = needed_bytes, free_bytes
         have = "less than that is free" if free_bytes is None else f"{free_bytes} bytes are free"
         super().__init__(serial, f"no room for {needed_bytes} bytes in /data: {have}; free some on the phone")
+
+
+class DeviceRefusedError(DeviceError):
+    """A device does not let a program of ours run: a security policy, or a partition without executables."""
+
+    exit_code = 2
 
 
 class TransferError(DeviceError):

@@ -91,6 +91,21 @@ class RemoteFolder:
             self._transport.shell(command_line("mkdir", "-p", self.path), check=True)
             self._made = True
 
+    def drop(self, *paths: str) -> None:
+        """Take files that `put` gave off the device.
+
+        Raises:
+            CommandFailedError: The device refused it.
+            DeviceError: It cannot be reached.
+        """
+        self._transport.shell(command_line("rm", "-f", "--", *paths), check=True)
+        self._verified.difference_update(paths)
+
+    def forget(self) -> None:
+        """Take nothing for granted that was seen there: somebody else may have changed it."""
+        self._made = False
+        self._verified.clear()
+
     def remove(self) -> None:
         """Take the folder and all in it off the device.
 
@@ -99,8 +114,7 @@ class RemoteFolder:
             DeviceError: It cannot be reached.
         """
         self._transport.shell(command_line("rm", "-rf", "--", self.path), check=True)
-        self._made = False
-        self._verified.clear()
+        self.forget()
 
     def free_bytes(self) -> int | None:
         """Return what can still be written to; None when the device does not say."""

@@ -129,6 +129,8 @@ class DeviceFacts:
         runtime_version: Its version.
         threads: Threads the runtime uses.
         accelerator: Delegate or execution provider.
+        cpus: Cores that the runtime is bound to, such as "4,5", where cores differ; empty where they do not, or
+            where it is not bound.
     """
 
     processor: str
@@ -139,6 +141,7 @@ class DeviceFacts:
     runtime_version: str
     threads: int
     accelerator: str
+    cpus: str = ""
 
 
 class Backend(ABC):

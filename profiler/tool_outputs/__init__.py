@@ -16,6 +16,7 @@ from profiler.tool_outputs.benchmark_model import parse_benchmark_model
 from profiler.tool_outputs.benchmark_proto import (
     BenchmarkResultFile,
     OpProfileFile,
+    ProfiledOperator,
     parse_benchmark_result,
     parse_op_profile,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "Processor",
     "ProfileOutput",
     "ProfiledNode",
+    "ProfiledOperator",
     "Temperature",
     "ThermalState",
     "ThermalZone",

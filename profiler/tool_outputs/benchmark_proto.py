@@ -20,6 +20,7 @@ PROFILE_KIND: Final = "op_profile"
 _MOST_BYTES: Final = 4 << 20
 _KIB: Final = 1024
 _US_OF_MS: Final = 1000
+_FEW_CALLS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,20 @@ class BenchmarkResultFile:
 
 
 @dataclass(frozen=True)
+class ProfiledOperator(Operator):
+    """One operator of an op profile.
+
+    Attributes:
+        calls: Calls that the mean is over, of all runs.
+        calm_ms: Mean latency of one call without the longest, where there are more than two: a call in which the
+            processor was taken away can last longer than all others together.
+    """
+
+    calls: int
+    calm_ms: float
+
+
+@dataclass(frozen=True)
 class OpProfileFile:
     """The op profile of the regular runs.
 
@@ -68,8 +83,8 @@ class OpProfileFile:
         delegate_operators: Operators inside the delegate, where the delegate has a profile of its own.
     """
 
-    operators: tuple[Operator, ...]
-    delegate_operators: tuple[Operator, ...]
+    operators: tuple[ProfiledOperator, ...]
+    delegate_operators: tuple[ProfiledOperator, ...]
 
 
 def parse_benchmark_result(data: bytes) -> BenchmarkResultFile:
@@ -134,17 +149,24 @@ def _message(data: bytes, kind: str) -> Message:
     return Message(data, kind)
 
 
-def _operator(row: Message) -> tuple[int, Operator]:
+def _operator(row: Message) -> tuple[int, ProfiledOperator]:
     stat = row.message(2)
     node_type, called = row.text(1), row.integer(4)
     total_us, count = (stat.integer(8), stat.integer(9)) if stat else (None, None)
     if node_type is None or called is None or called < 0 or total_us is None or total_us < 0 or not count or count < 0:
         raise ToolOutputError(PROFILE_KIND, "an operator without its type, its calls or its sum")
     name = short(row.text(5) or "") or None
-    return row.integer(6) or 0, Operator(short(node_type), name, total_us / count / _US_OF_MS, called)
+    longest_us = stat.integer(7) if stat else None
+    calm_us = total_us / count
+    if count > _FEW_CALLS and longest_us is not None and 0 <= longest_us <= total_us:
+        calm_us = (total_us - longest_us) / (count - 1)
+    average_ms = total_us / count / _US_OF_MS
+    return row.integer(6) or 0, ProfiledOperator(
+        short(node_type), name, average_ms, called, calls=count, calm_ms=calm_us / _US_OF_MS
+    )
 
 
-def _in_order(operators: list[tuple[int, Operator]]) -> tuple[Operator, ...]:
+def _in_order(operators: list[tuple[int, ProfiledOperator]]) -> tuple[ProfiledOperator, ...]:
     return tuple(operator for _, operator in sorted(operators, key=lambda entry: entry[0]))
 
 

@@ -87,12 +87,20 @@ async def _ends(call: Call, choose: Callable[[list[bytes], int], list[bytes]]) -
     elif words[:1] == ["-n"] and len(words) > 1 and words[1].isdigit():
         count = int(words[1])
         words = words[2:]
-    try:
-        read = [bytes(call.files.read(call.path(name), SHELL_USER)) for name in words]
-    except OSError as err:
-        return call.failure(f"{words[-1]}: {err.strerror}")
-    data = b"".join(read) if words else await call.pipes.stdin.read_all()
-    return Answer(b"".join(choose(data.splitlines(keepends=True), count)))
+    if not words:
+        data = await call.pipes.stdin.read_all()
+        return Answer(b"".join(choose(data.splitlines(keepends=True), count)))
+    stdout, stderr = b"", ""
+    for name in words:
+        try:
+            lines = bytes(call.files.read(call.path(name), SHELL_USER)).splitlines(keepends=True)
+        except OSError as err:
+            stderr += f"{call.name}: {name}: {err.strerror}\n"
+            continue
+        # Of several files, each has its name above it.
+        head = f"{chr(10) if stdout else ''}==> {name} <==\n" if len(words) > 1 else ""
+        stdout += head.encode(errors="surrogateescape") + b"".join(choose(lines, count))
+    return Answer(stdout, stderr, int(bool(stderr)))
 
 
 async def _wc(call: Call) -> Answer:

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from profiler.errors import ToolOutputError
-from profiler.tool_outputs import Operator, parse_benchmark_result, parse_op_profile
+from profiler.tool_outputs import ProfiledOperator, parse_benchmark_result, parse_op_profile
 
 
 def varint(value: int) -> bytes:
@@ -77,8 +77,23 @@ def test_operators_in_run_order_by_sum_over_count() -> None:
             inside=(operator(b"Convolution (NHWC, F32) IGEMM", b"", 50, 50, 1, 1),),
         )
     )
-    assert said.operators == (Operator("CONV_2D", "[a]:0", 0.02468, 1), Operator("SOFTMAX", "[b]:1", 0.00025, 2))
-    assert said.delegate_operators == (Operator("Convolution (NHWC, F32) IGEMM", None, 0.001, 1),)
+    assert [_row(one) for one in said.operators] == [("CONV_2D", "[a]:0", 0.02468, 1), ("SOFTMAX", "[b]:1", 0.00025, 2)]
+    assert [_row(one) for one in said.delegate_operators] == [("Convolution (NHWC, F32) IGEMM", None, 0.001, 1)]
+
+
+def _row(operator: ProfiledOperator) -> tuple[str, str | None, float, int]:
+    return operator.type, operator.name, operator.avg_ms, operator.times_called
+
+
+@pytest.mark.parametrize(("total_us", "longest_us", "count", "calm_us"), [(9102, 9002, 11, 10), (30, 20, 2, 15)])
+def test_one_call_that_was_interrupted_does_not_count(
+    total_us: int, longest_us: int, count: int, calm_us: float
+) -> None:
+    stat = field(7, longest_us) + field(8, total_us) + field(9, count)
+    row = field(1, b"CONV_2D") + field(2, stat) + field(4, 1) + field(6, 1)
+    (operator,) = parse_op_profile(profile(row)).operators
+    assert operator.calls == count
+    assert operator.calm_ms == pytest.approx(calm_us / 1000)
 
 
 @pytest.mark.parametrize(
@@ -115,4 +130,5 @@ def test_litert_writes_what_we_read() -> None:
         node_type="CONV_2D", name="[a]:0", times_called=3, run_order=1
     )
     row.inference_microseconds.sum, row.inference_microseconds.count = 300, 150
-    assert parse_op_profile(message.SerializeToString()).operators == (Operator("CONV_2D", "[a]:0", 0.002, 3),)
+    (found,) = parse_op_profile(message.SerializeToString()).operators
+    assert _row(found) == ("CONV_2D", "[a]:0", 0.002, 3)

@@ -1,0 +1,223 @@
+"""A phone made ready for measuring, kept so, and left as it was found."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from profiler.adb import RemoteFolder, Transport
+from profiler.backends.android._probes import ProbeScript, line, silent
+from profiler.backends.android.affinity import affinity_mask, chosen_cores
+from profiler.backends.android.elf import abi_of
+from profiler.backends.android.facts import FACT_PROBES, PhoneFacts, read_facts
+from profiler.backends.android.health import BRIEF_PROBES, PhoneHealth, read_health
+from profiler.backends.android.model_shelf import ModelShelf
+from profiler.backends.android.patience import Patience
+from profiler.backends.android.remote_jobs import end_leftovers
+from profiler.backends.android.settings import PhoneSettings
+from profiler.devices import PhoneDevice
+from profiler.errors import DeviceError, DeviceOfflineError, DeviceTimeoutError, RuntimeNotSupportedError
+from profiler.runtimes.phone_tools import PhoneTool
+
+_SHELF_BYTES = 256 * 2**20
+"""Models that stay on the phone; a round of small kernels fits in, and no phone misses as much."""
+_BOOT_PROBES: Mapping[str, str] = {
+    "boot_id": BRIEF_PROBES["boot_id"],
+    "booted": silent("getprop sys.boot_completed"),
+    "sdk": silent("getprop ro.build.version.sdk"),
+}
+_GONE = (DeviceOfflineError, DeviceTimeoutError)
+
+
+class PhoneSession:
+    """A phone inside a `with` block: our program on it, its screen on, nothing of ours running.
+
+    On leaving it, jobs of ours are ended, its settings are as before, and our folder is gone.
+
+    Args:
+        transport: The way to the phone.
+        device: What is to be run, and how.
+        tool: What the program is.
+        program: The program itself.
+        folder: Our folder on the phone.
+        patience: How long to wait for the phone.
+
+    Attributes:
+        transport: The way to the phone.
+        folder: Our folder on the phone.
+        models: Models on it.
+        settings: Its settings.
+        facts: What it is.
+        cores: Cores that the program is bound to; None when it is not.
+        program_path: The program there.
+        version: The program's version.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        device: PhoneDevice,
+        tool: PhoneTool,
+        program: bytes,
+        *,
+        folder: str,
+        patience: Patience,
+    ) -> None:
+        self.transport = transport
+        self.folder = RemoteFolder(transport, folder)
+        self.models = ModelShelf(self.folder, _SHELF_BYTES)
+        self.version = tool.version(program, hashlib.sha256(program).hexdigest())
+        self._device, self._tool, self._program, self._patience = device, tool, program, patience
+        self.facts: PhoneFacts
+        self.settings: PhoneSettings
+        self.cores: tuple[int, ...] | None
+        self.program_path: str
+
+    def __enter__(self) -> Self:
+        ready = False
+        try:
+            self._await_boot()
+            self.facts = read_facts(self.ask(FACT_PROBES))
+            self._require_fitting_program()
+            self.settings = PhoneSettings(self.transport, self.folder, self.facts.sdk)
+            self._prepare()
+            ready = True
+        finally:
+            if not ready and hasattr(self, "settings"):
+                self.__exit__(None, None, None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        problems = [
+            problem for step in (self.end_jobs, self.settings.restore, self.folder.remove) if (problem := _try(step))
+        ]
+        if not problems:
+            return
+        if error is None:
+            raise problems[0]
+        for problem in problems:
+            error.add_note(f"the phone was not left as it was: {problem}")
+
+    def ask(self, probes: Mapping[str, str]) -> dict[str, bytes]:
+        """Return what commands print, in one round trip.
+
+        Raises:
+            DeviceError: The phone cannot be reached.
+        """
+        script = ProbeScript(probes)
+        return script.sections(self.transport.shell(script.text, timeout_s=self._patience.answer_s).stdout)
+
+    def health(self, probes: Mapping[str, str]) -> PhoneHealth:
+        """Return how the phone is, as far as probes tell; a connection that breaks at it is made again.
+
+        Raises:
+            DeviceError: The phone cannot be reached.
+        """
+        try:
+            return read_health(self.ask(probes))
+        except _GONE:
+            self.recover()
+            return read_health(self.ask(probes))
+
+    def recover(self) -> bool:
+        """Come back to a phone that went away: whatever of ours still runs there is ended.
+
+        Returns:
+            Whether it has booted anew; then everything was made ready again.
+
+        Raises:
+            DeviceError: It did not come back in time, or did not complete its boot.
+        """
+        known = self.facts.boot_id
+        if self.has_booted_anew(self._await_boot()):
+            self.facts = read_facts(self.ask(FACT_PROBES))
+            self._prepare()
+            return self.facts.boot_id != known
+        self.end_jobs()
+        return False
+
+    def end_jobs(self) -> None:
+        """End what still runs there from our folder.
+
+        Raises:
+            DeviceError: Something cannot be ended, or the phone cannot be reached.
+        """
+        end_leftovers(self.transport, self.folder.path)
+
+    def has_booted_anew(self, boot_id: str | None) -> bool:
+        """Return whether this is the number of another boot than the one that the phone was made ready in."""
+        return boot_id is not None and self.facts.boot_id is not None and boot_id != self.facts.boot_id
+
+    def binding(self) -> tuple[str, ...]:
+        """Return the words before a command that bind it to cores; none when it is not bound."""
+        return () if self.cores is None else ("taskset", affinity_mask(self.cores))
+
+    def _prepare(self) -> None:
+        """Do all that a boot undoes."""
+        self.end_jobs()
+        self.folder.forget()
+        self.models.clear()
+        self.folder.make()
+        self.settings.apply()
+        self.program_path = self.folder.put(self._program, executable=True)
+        self.cores = self._usable(chosen_cores(self._device.cpus, self._device.threads, self.facts))
+
+    def _usable(self, cores: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        """Return cores if the phone lets a program be bound to them."""
+        if cores is None:
+            return None
+        done = self.transport.shell(
+            f"taskset {affinity_mask(cores)} true 2>/dev/null", timeout_s=self._patience.answer_s
+        )
+        return cores if done.exit_code == 0 else None
+
+    def _await_boot(self) -> str | None:
+        """Wait until the phone answers, and then until it has booted; return the boot's number.
+
+        Raises:
+            DeviceError: It did not in time.
+        """
+        answers = self._await_answer()
+        for _ in self._patience.moments(self._patience.boot_s, self._patience.look_every_s):
+            # A phone that tells no properties at all is not one that boots.
+            if line(answers.get("booted")) == "1" or not line(answers.get("sdk")):
+                return line(answers.get("boot_id")) or None
+            answers = self._await_answer()
+        raise DeviceTimeoutError(self.transport.serial, self._patience.boot_s, "its boot (sys.boot_completed)")
+
+    def _await_answer(self) -> dict[str, bytes]:
+        last: DeviceError | None = None
+        for _ in self._patience.moments(self._patience.return_s, self._patience.look_every_s):
+            try:
+                return self.ask(_BOOT_PROBES)
+            except _GONE as err:
+                last = err
+        problem = f"did not come back within {self._patience.return_s:g} s; check its cable and that it is on"
+        raise DeviceOfflineError(self.transport.serial, problem) from last
+
+    def _require_fitting_program(self) -> None:
+        """Refuse a program that cannot run there, before it is sent.
+
+        Raises:
+            RuntimeNotSupportedError: It is no program, is built for another processor, or is too old.
+        """
+        abi, serial, name = abi_of(self._program), self.transport.serial, self._tool.name
+        if abi is None:
+            raise RuntimeNotSupportedError(serial, name, "the program is no ELF file; give one built for Android")
+        if self.facts.abis and abi not in self.facts.abis:
+            problem = f"the program is built for {abi}, and the phone runs {', '.join(self.facts.abis)}"
+            raise RuntimeNotSupportedError(serial, name, problem)
+        self._tool.require_flags(serial, self._program)
+
+
+def _try(step: Callable[[], object]) -> DeviceError | None:
+    """Do one step of cleaning up; return what went wrong, for the others are still to be done."""
+    try:
+        step()
+    except DeviceError as err:
+        return err
+    return None
