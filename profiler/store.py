@@ -75,6 +75,7 @@ _BLOCK = sql.Table(
     sql.Column("after_ms", sql.LargeBinary, nullable=False),
     sql.Column("checks", sql.Text, nullable=False),
     sql.Column("runs_per_sample", sql.Integer, nullable=False),
+    sql.Column("way", sql.String(16), nullable=False),
 )
 _FENCE = sql.Table(
     "fence",
@@ -335,6 +336,7 @@ def _block_row(campaign_id: str, block: Block) -> dict[str, object]:
         "reason": block.reason,
         "checks": json.dumps([asdict(check) for check in block.checks]),
         "runs_per_sample": block.runs_per_sample,
+        "way": block.way,
     }
     return row | {name: _packed(getattr(block, name)) for name in ("samples_ms", "before_ms", "after_ms")}
 

@@ -12,25 +12,23 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from profiler.backends.base import PASSING_REASONS, Backend, BlockRequest, BlockResult, Check, Failure
-from profiler.errors import ConfigError, MeasurementError
-from profiler.measure.measurement import Measurement, estimate, level_of
+from profiler.backends.base import Backend, Check
+from profiler.errors import ConfigError, DeviceNotReadyError, MeasurementError
+from profiler.measure._block_runner import BlockRunner, Slot
+from profiler.measure.measurement import Levels, Measurement, estimate, levels_of
+from profiler.measure.pack import cut_packs
 from profiler.measure.protocol import Protocol
 from profiler.measure.records import Block, CampaignRecord, Configuration, WorkloadRecord
-from profiler.measure.references import REFERENCE_RUNS, REFERENCE_WARMUP_RUNS, reference_workloads
 from profiler.measure.verdicts import given_up, timed_seconds
 from profiler.workload import Workload
 
 if TYPE_CHECKING:
     from profiler.store import Store
-
-MAX_LATENCY_MS = 3.6e6
-"""An hour for one run: a latency above it is a broken clock or a misread unit."""
 
 CHECK_EVERY_S = 10.0
 """How old the last look at the device's condition may be: looking takes a moment of its own."""
@@ -41,6 +39,19 @@ interval stops on a lucky one: it covers the truth in 88-93 % of the cases, and 
 
 _CHUNK = 8
 """Blocks sent to the backend at once; the time budget is looked at in between."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a round runs in one go.
+
+    Attributes:
+        slots: The blocks, in order.
+        pack: Number of the pack in its round; None for blocks that run one by one.
+    """
+
+    slots: list[Slot]
+    pack: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,7 @@ def measure(
 
     Raises:
         ConfigError: The protocol suppresses a check that cannot be suppressed.
+        DeviceNotReadyError: A condition of the device, such as an empty battery, ends the campaign for now.
         DeviceError: The device is gone; what was measured is in the store.
         MeasurementError: There is nothing to measure, or the backend broke its contract.
     """
@@ -104,14 +116,14 @@ def measure(
     return tuple(found[key] for key in dict.fromkeys(workload.key for workload in workloads))
 
 
-def usual_level_ms(store: Store, configuration: Configuration) -> tuple[float, ...]:
+def usual_levels(store: Store, configuration: Configuration) -> Levels:
     """Return the usual latency of each reference kernel, over all campaigns on a configuration."""
     own = [record.id for record in store.campaigns() if record.configuration == configuration]
-    return level_of(block for id_ in own for block in store.blocks(id_))
+    return levels_of(block for id_ in own for block in store.blocks(id_))
 
 
 def load_measurements(
-    store: Store, campaign: CampaignRecord, *, level_ms: tuple[float, ...] | None = None
+    store: Store, campaign: CampaignRecord, *, levels: Levels | None = None
 ) -> tuple[Measurement, ...]:
     """Return what a campaign found so far, by the rows in the store, in order of the workloads' keys.
 
@@ -121,14 +133,14 @@ def load_measurements(
     Args:
         store: Where the rows are.
         campaign: Which of them.
-        level_ms: What usual_level_ms gave, when many campaigns of one configuration are loaded: it reads
+        levels: What usual_levels gave, when many campaigns of one configuration are loaded: it reads
             the rows of all of them.
     """
-    if level_ms is None:
-        level_ms = usual_level_ms(store, campaign.configuration)
+    if levels is None:
+        levels = usual_levels(store, campaign.configuration)
     blocks = _by_workload(store.blocks(campaign.id))
     return tuple(
-        estimate(campaign, workload, blocks[workload.key], level_ms) for workload in store.workloads(campaign.id)
+        estimate(campaign, workload, blocks[workload.key], levels) for workload in store.workloads(campaign.id)
     )
 
 
@@ -170,6 +182,7 @@ class Campaign:
         record = CampaignRecord(id_, label, configuration, protocol, time.time())
         self.record = store.begin(record, self._records.values(), fence=backend.fence)
         self._blocks = _by_workload(store.blocks(id_))
+        self._runner = BlockRunner(backend, protocol, id_)
         # Rebuilt from the rows as `run` goes through the rounds again after an interruption.
         self._imprecise: set[str] = set()
         self._ends: dict[str, int] = {}
@@ -183,6 +196,7 @@ class Campaign:
 
         Raises:
             ConfigError: The protocol suppresses a check that cannot be suppressed.
+            DeviceNotReadyError: A condition of the device ends the campaign for now.
             DeviceError: The device is gone.
             MeasurementError: The backend gave fewer results than it was asked for.
         """
@@ -199,92 +213,92 @@ class Campaign:
 
     def _run_round(self, round_: int, order: list[str]) -> Iterator[Progress]:
         known = {key for key in order if any(block.round == round_ for block in self._blocks[key])}
-        todo = [(position, key) for position, key in enumerate(order) if key not in known]
-        for start in range(0, len(todo), _CHUNK):
+        left = len(order) - len(known)
+        for turn in self._turns(round_, order):
+            slots = [slot for slot in turn.slots if slot.workload.key not in known]
+            if not slots:
+                continue
             if self._out_of_time():
                 return
-            chunk = todo[start : start + _CHUNK]
-            for done, block in enumerate(self._run_chunk(round_, chunk), 1):
-                self._store.add(self.record.id, block, fence=self._backend.fence)
-                self._blocks[block.workload_key].append(block)
-                self._measured += 1
-                yield self._progress(round_, len(order), left=len(todo) - start - done)
+            self._look()
+            # A pack that was cut off is run again as a whole, since its kernels' latencies depend on what it holds.
+            for blocks in self._run_turn(replace(turn, slots=slots) if turn.pack is None else turn):
+                for block in (block for block in blocks if block.workload_key not in known):
+                    left -= 1
+                    yield self._keep(block, len(order), left)
+                self._stop_on(tuple(check for block in blocks for check in block.checks))
 
-    def _run_chunk(self, round_: int, chunk: list[tuple[int, str]]) -> Iterator[Block]:
-        """Run blocks with a reading of the references before, between and after them."""
-        self._look()
-        between = self._reference_requests()
-        requests = list(between)
-        for _, key in chunk:
-            requests += [self._request(key), *between]
-        results = self._backend.run_blocks(requests)
-        before_ms = _reading(_take(results, len(between)))
-        for position, key in chunk:
-            (result,) = _take(results, 1)
-            after_ms = _reading(_take(results, len(between)))
-            yield self._block(result, key, round_, position, before_ms, after_ms)
-            before_ms = after_ms
+    def _run_turn(self, turn: Turn) -> Iterator[tuple[Block, ...]]:
+        if turn.pack is not None:
+            return self._runner.run_pack(turn.slots, f"pack-{turn.pack}")
+        return ((block,) for block in self._runner.run_alone(turn.slots))
 
-    def _block(
-        self,
-        result: BlockResult,
-        key: str,
-        round_: int,
-        position: int,
-        before_ms: tuple[float, ...],
-        after_ms: tuple[float, ...],
-    ) -> Block:
-        problem = _problem(result)
-        if not problem and self._protocol.references and not (before_ms or after_ms):
-            problem = "the reference kernels beside it gave no latency"
-        # What may be a hiccup is tried again; other failures are the workload's own.
-        failure = result.failure if result.failure and result.failure.reason not in PASSING_REASONS else None
-        return Block(
-            workload_key=key,
-            round=round_,
-            position=position,
-            started_unix_s=result.started_unix_s,
-            status="failed" if failure else "rejected" if problem else "ok",
-            reason=f"{failure.reason}: {failure.detail}" if failure else problem,
-            samples_ms=() if failure or problem else result.samples_ms,
-            before_ms=before_ms,
-            after_ms=after_ms,
-            checks=_merged(self._checks, result.checks),
-            runs_per_sample=result.runs_per_sample,
+    def _keep(self, block: Block, active: int, left: int) -> Progress:
+        block = replace(block, checks=_merged(self._checks, block.checks))
+        self._store.add(self.record.id, block, fence=self._backend.fence)
+        self._blocks[block.workload_key].append(block)
+        self._measured += 1
+        return self._progress(block.round, active, left)
+
+    def _turns(self, round_: int, order: list[str]) -> list[Turn]:
+        """Return what is run together: packs where their first kernel stood, and chunks of what runs alone."""
+        sharing = [self._workloads[key] for key in order if self._may_share(round_, key)]
+        groups = enumerate(cut_packs(sharing, self._protocol.kernels_per_pack))
+        packs = {group[0].key: (index, group) for index, group in groups}
+        shared = {work.key for work in sharing}
+        turns: list[Turn] = []
+        position = 0
+        for key in order:
+            if key in shared and key not in packs:
+                continue
+            pack, members = packs.get(key, (None, (self._workloads[key],)))
+            slots = [Slot(round_, position + at, work, self._runs(round_, work.key)) for at, work in enumerate(members)]
+            position += len(slots)
+            if pack is not None:
+                turns.append(Turn(slots, pack))
+            elif turns and turns[-1].pack is None and len(turns[-1].slots) < _CHUNK:
+                turns[-1].slots.extend(slots)
+            else:
+                turns.append(Turn(slots))
+        return turns
+
+    def _may_share(self, round_: int, key: str) -> bool:
+        """Return whether a workload may be in a pack: a kernel that no earlier pack failed to tell."""
+        work = self._workloads[key]
+        return (
+            self._protocol.kernels_per_pack > 1
+            and work.kind != "network"
+            and all(operator.kind != "opaque" for operator in work.network.operators)
+            and not any(block.way == "alone" for block in self._blocks[key] if block.round < round_)
         )
 
     def _order(self, round_: int) -> list[str]:
         """Return the keys of a round in its shuffled order; it follows from the rows of earlier rounds."""
         earlier = {key: [block for block in self._blocks[key] if block.round < round_] for key in self._workloads}
-        level_ms = level_of(block for blocks in earlier.values() for block in blocks)
+        levels = levels_of(block for blocks in earlier.values() for block in blocks)
         rng = np.random.default_rng([self._protocol.seed, round_])
         keys = list(self._workloads)
         shuffled = [keys[index] for index in rng.permutation(len(keys))]
-        return [key for key in shuffled if self._wants_round(round_, key, earlier[key], level_ms)]
+        return [key for key in shuffled if self._wants_round(round_, key, earlier[key], levels)]
 
-    def _wants_round(self, round_: int, key: str, blocks: list[Block], level_ms: tuple[float, ...]) -> bool:
+    def _wants_round(self, round_: int, key: str, blocks: list[Block], levels: Levels) -> bool:
         if given_up(blocks) or timed_seconds(blocks) >= self._protocol.most_seconds:
             return False
         if round_ < self._protocol.rounds:
             return True
-        missing = {reason.id for reason in estimate(self.record, self._records[key], blocks, level_ms).missing}
+        missing = {reason.id for reason in estimate(self.record, self._records[key], blocks, levels).missing}
         if missing == {"TARGET-MISSED"}:
             self._imprecise.add(key)
         if not missing and key not in self._ends:
             self._ends[key] = round_ + (_CONFIRMING_ROUNDS if key in self._imprecise else 0)
         return round_ < self._ends.get(key, self._protocol.max_rounds)
 
-    def _request(self, key: str) -> BlockRequest:
+    def _runs(self, round_: int, key: str) -> int:
         runs = self._protocol.runs_per_block
-        pilot = next((block for block in self._blocks[key] if block.status == "ok"), None)
-        if pilot is not None:
-            runs = max(runs, math.ceil(self._protocol.block_ms / float(np.median(pilot.samples_ms))))
-        return BlockRequest(self._workloads[key], self._protocol.warmup_runs, runs)
-
-    def _reference_requests(self) -> tuple[BlockRequest, ...]:
-        if not self._protocol.references:
-            return ()
-        return tuple(BlockRequest(work, REFERENCE_WARMUP_RUNS, REFERENCE_RUNS) for work in reference_workloads())
+        pilot = next((block for block in self._blocks[key] if block.status == "ok" and block.round < round_), None)
+        if pilot is None:
+            return runs
+        return max(runs, math.ceil(self._protocol.block_ms / float(np.median(pilot.samples_ms))))
 
     def _look(self) -> None:
         """Ask for the device's condition when the last answer is old."""
@@ -295,6 +309,13 @@ class Campaign:
         firm = sorted(check.id for check in suppressed if not check.suppressible)
         if firm:
             raise ConfigError(f"{', '.join(firm)} cannot be suppressed", key="suppress")
+        self._stop_on(self._checks)
+
+    def _stop_on(self, checks: tuple[Check, ...]) -> None:
+        """Raise when one of the conditions ends the campaign."""
+        for check in checks:
+            if check.stops and check.id not in self._protocol.suppress:
+                raise DeviceNotReadyError(self._backend.name, check.id, check.detail)
 
     def _out_of_time(self) -> bool:
         return self._clock() - self._started_s >= self._protocol.time_budget_s
@@ -316,42 +337,6 @@ def _by_workload(blocks: Sequence[Block]) -> defaultdict[str, list[Block]]:
     for block in blocks:
         found[block.workload_key].append(block)
     return found
-
-
-def _take(results: Iterator[BlockResult], count: int) -> list[BlockResult]:
-    """Take the next results off a backend's answer."""
-    taken = []
-    for _ in range(count):
-        result = next(results, None)
-        if result is None:
-            raise MeasurementError("the backend gave fewer results than it was asked for")
-        taken.append(result)
-    return taken
-
-
-def _reading(results: list[BlockResult]) -> tuple[float, ...]:
-    """Return the median of each reference kernel; empty when one of them is not to be believed."""
-    if any(result.failure or _problem(result) for result in results):
-        return ()
-    return tuple(float(np.median(result.samples_ms)) for result in results)
-
-
-def _problem(result: BlockResult) -> str:
-    """Return why latencies cannot be true; empty when they can."""
-    if result.failure:
-        return _passing(result.failure)
-    samples = np.asarray(result.samples_ms, dtype=np.float64)
-    if len(samples) * result.runs_per_sample != result.request.runs:
-        return f"{len(samples) * result.runs_per_sample} latencies for {result.request.runs} runs"
-    wrong = samples[~(np.isfinite(samples) & (samples > 0.0) & (samples <= MAX_LATENCY_MS))]
-    return f"a latency of {wrong[0]:g} ms" if len(wrong) else ""
-
-
-def _passing(failure: Failure) -> str:
-    """Return why a block does not count, when that may pass; empty for failures of the workload itself."""
-    if failure.reason not in PASSING_REASONS:
-        return ""
-    return failure.detail if failure.reason == "INVALID_OUTPUT" else f"{failure.reason}: {failure.detail}"
 
 
 def _merged(*found: tuple[Check, ...]) -> tuple[Check, ...]:

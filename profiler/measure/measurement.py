@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from profiler.measure.records import Block, CampaignRecord, WorkloadRecord
+from profiler.measure.records import Block, CampaignRecord, Way, WorkloadRecord
 from profiler.measure.references import CALM, reference_level, slowdown
 from profiler.measure.statistics import (
     MIN_BLOCKS,
@@ -24,6 +25,9 @@ from profiler.measure.statistics import (
     warmup_length,
 )
 from profiler.measure.verdicts import Evidence, Reason, Verdict, judge
+
+Levels = Mapping[Way, tuple[float, ...]]
+"""Usual latency of each reference kernel, in ms, for each way of measuring."""
 
 _MIN_RUNS_FOR_WARMUP = 8
 
@@ -62,7 +66,7 @@ class Measurement:
         workload: What was measured.
         blocks: Every block of it, as measured: raw samples, reference readings, checks.
         used: The blocks that the estimate is made from, drift corrected, in order of measuring.
-        level_ms: The references' usual latencies that the correction goes to; empty without references.
+        levels: The references' usual latencies that the correction goes to.
         interval: Latency and its 95 % interval in ms; None when there is no usable block.
         verdict: VALID, SEMI_VALID or INVALID.
         reasons: Why it is no better; also conditions that the user suppressed or cannot suppress.
@@ -73,7 +77,7 @@ class Measurement:
     workload: WorkloadRecord
     blocks: tuple[Block, ...]
     used: tuple[CorrectedBlock, ...]
-    level_ms: tuple[float, ...]
+    levels: Levels
     interval: Interval | None
     verdict: Verdict
     reasons: tuple[Reason, ...]
@@ -140,7 +144,7 @@ class Measurement:
 
 
 def estimate(
-    campaign: CampaignRecord, workload: WorkloadRecord, blocks: Sequence[Block], level_ms: Sequence[float]
+    campaign: CampaignRecord, workload: WorkloadRecord, blocks: Sequence[Block], levels: Levels
 ) -> Measurement:
     """Correct a workload's blocks for drift, estimate its latency and judge the result.
 
@@ -148,12 +152,13 @@ def estimate(
         campaign: The campaign that the blocks are of.
         workload: The workload that the blocks are of.
         blocks: All its blocks in order; may be empty.
-        level_ms: Usual latency of each reference kernel; empty when references are off.
+        levels: Usual latency of each reference kernel.
 
     Returns:
         The measurement; the same rows always give the same one.
     """
-    used = _calmest(correct(block, level_ms) for block in blocks if block.status == "ok")
+    good = _of_one_way([block for block in blocks if block.status == "ok"])
+    used = _calmest(correct(block, levels) for block in good)
     interval = None
     if len(used) == 1:
         interval = block_interval(used[0].samples_ms, _rng(campaign, workload))
@@ -162,28 +167,35 @@ def estimate(
     evidence = Evidence(
         protocol=campaign.protocol,
         blocks=tuple(blocks),
+        good_blocks=len(good),
         used_blocks=len(used),
         calm_blocks=sum(block.slowdown <= CALM for block in used),
         interval=interval,
         warmup_share=_warmup_share(used),
     )
     verdict, reasons = judge(evidence)
-    return Measurement(
-        campaign, workload, tuple(blocks), used, tuple(level_ms), interval, verdict, reasons, evidence.missing
-    )
+    return Measurement(campaign, workload, tuple(blocks), used, levels, interval, verdict, reasons, evidence.missing)
 
 
-def level_of(blocks: Iterable[Block]) -> tuple[float, ...]:
-    """Return the usual latency of each reference kernel over the given blocks."""
-    return reference_level(reading for block in blocks for reading in (block.before_ms, block.after_ms))
+def levels_of(blocks: Iterable[Block]) -> Levels:
+    """Return the usual latency of each reference kernel over the given blocks, by the way of measuring."""
+    readings: defaultdict[Way, list[tuple[float, ...]]] = defaultdict(list)
+    for block in blocks:
+        readings[block.way] += (block.before_ms, block.after_ms)
+    return {way: reference_level(found) for way, found in readings.items()}
 
 
-def correct(block: Block, level_ms: Sequence[float]) -> CorrectedBlock:
+def correct(block: Block, levels: Levels) -> CorrectedBlock:
     """Return a block with its slowdown and the factor that takes it to the usual speed."""
-    sides = [slowdown(reading, level_ms) for reading in (block.before_ms, block.after_ms) if reading]
+    sides = [slowdown(reading, levels[block.way]) for reading in (block.before_ms, block.after_ms) if reading]
     if not sides:
         return CorrectedBlock(block, slowdown=1.0, scale=1.0)
     return CorrectedBlock(block, slowdown=max(sides), scale=1.0 / math.exp(np.log(sides).mean()))
+
+
+def _of_one_way(blocks: list[Block]) -> list[Block]:
+    """Keep the whole calls of a workload that packs could not always tell: the two are not the same latency."""
+    return [block for block in blocks if block.way == "alone"] or blocks
 
 
 def _calmest(blocks: Iterable[CorrectedBlock]) -> tuple[CorrectedBlock, ...]:

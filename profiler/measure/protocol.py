@@ -32,6 +32,8 @@ class Protocol:
         runs_per_block: Least timed runs of a block, >= 1.
         block_ms: Least duration of a block; runs are added, from the second round on, to fill it.
         warmup_runs: Runs before the timed ones of every block.
+        kernels_per_pack: Most kernels that share one process as branches of one model, >= 1; whole networks
+            never do.
         least_runs: Least timed runs of a workload over all rounds.
         least_seconds: Least timed seconds of a workload over all rounds.
         most_seconds: Timed seconds after which a workload gets no further round.
@@ -52,6 +54,7 @@ class Protocol:
     runs_per_block: int = 20
     block_ms: float = 0.0
     warmup_runs: int = 5
+    kernels_per_pack: int = 1
     least_runs: int = 0
     least_seconds: float = 0.0
     most_seconds: float = math.inf
@@ -62,7 +65,7 @@ class Protocol:
     suppress: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for field in ("rounds", "max_rounds", "runs_per_block"):
+        for field in ("rounds", "max_rounds", "runs_per_block", "kernels_per_pack"):
             _check_at_least(field, getattr(self, field), 1)
         for field in ("block_ms", "warmup_runs", "least_runs", "least_seconds", "seed"):
             _check_at_least(field, getattr(self, field), 0)
@@ -79,6 +82,8 @@ class Protocol:
         alone were measured in the same way.
         """
         left_out = {"name", "seed", "time_budget_s", "suppress"}
+        if self.kernels_per_pack == 1:
+            left_out.add("kernels_per_pack")  # rows from before there were packs keep their key
         settings = {key: value for key, value in asdict(self).items() if key not in left_out}
         text = json.dumps(settings, sort_keys=True)
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -136,10 +141,13 @@ def _tier(name: str, *, least_runs: int, least_seconds: float, most_seconds: flo
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {
         "kernels": Protocol(),
+        # As many as the profiler of benchmark_model has room for (1,024 rows) with what stands around each.
+        "packed": Protocol(name="packed", kernels_per_pack=64),
         # Source: MLPerf Mobile app, image classification (least queries / seconds / most seconds).
         "rapid": _tier("rapid", least_runs=64, least_seconds=6.0, most_seconds=60.0),
         "quick": _tier("quick", least_runs=128, least_seconds=10.0, most_seconds=60.0),
         "normal": _tier("normal", least_runs=1024, least_seconds=60.0, most_seconds=600.0),
     }
 )
-"""Protocols by name: "kernels" for many small workloads, the other three for whole networks."""
+"""Protocols by name: "kernels" for many small workloads, "packed" where starting a process costs
+far more than running a kernel, the other three for whole networks."""

@@ -15,6 +15,10 @@ from profiler.workload import Dtype, Source, Workload
 
 BlockStatus = Literal["ok", "failed", "rejected"]
 
+Way = Literal["alone", "packed-float32", "packed-int8"]
+"""How a block's latencies were taken: of whole calls, or of rows in the profile of a pack of a numeric type, which
+hold nothing of the call.  Readings of the references are comparable within one way only."""
+
 
 @dataclass(frozen=True)
 class WorkloadRecord:
@@ -94,6 +98,7 @@ class Block:
         before_ms: Median latency of each reference kernel just before; empty when not known.
         after_ms: The same just after.
         checks: Conditions, at the time, that make measurements doubtful.
+        way: How its latencies, and those of the references, were taken.
     """
 
     workload_key: str
@@ -107,6 +112,7 @@ class Block:
     after_ms: tuple[float, ...] = ()
     checks: tuple[Check, ...] = ()
     runs_per_sample: int = 1
+    way: Way = "alone"
 
     @property
     def runs(self) -> int:

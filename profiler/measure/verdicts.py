@@ -49,7 +49,8 @@ class Evidence:
     Attributes:
         protocol: How the workload was to be measured.
         blocks: All its blocks.
-        used_blocks: How many of them the estimate uses.
+        good_blocks: How many of them have latencies of the kind that the estimate is of.
+        used_blocks: How many of those the estimate uses.
         calm_blocks: How many of those ran in calm moments.
         interval: The estimate in ms; None when there is none.
         warmup_share: Share of the timed runs that were still a warm-up.
@@ -57,6 +58,7 @@ class Evidence:
 
     protocol: Protocol
     blocks: tuple[Block, ...]
+    good_blocks: int
     used_blocks: int
     calm_blocks: int
     interval: Interval | None
@@ -104,9 +106,8 @@ def _missing(evidence: Evidence) -> Iterator[Reason]:
     if evidence.interval is None:
         return
     wanted = max(protocol.rounds, MIN_BLOCKS)
-    measured = sum(block.status == "ok" for block in evidence.blocks)
-    if measured < wanted:
-        detail = f"{measured} blocks; an interval of 95 % by this protocol needs {wanted}"
+    if evidence.good_blocks < wanted:
+        detail = f"{evidence.good_blocks} blocks; an interval of 95 % by this protocol needs {wanted}"
         yield Reason("FEW-BLOCKS", detail, "SEMI_VALID")
     elif evidence.calm_blocks < protocol.rounds:
         detail = (

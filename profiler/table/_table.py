@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from profiler.errors import TableError
-from profiler.measure.campaign import load_measurements, usual_level_ms
+from profiler.measure.campaign import load_measurements, usual_levels
 from profiler.measure.measurement import Measurement
 from profiler.measure.verdicts import Verdict
 from profiler.store import Store
@@ -148,12 +148,12 @@ def table(
     if len(sources) > 1:
         raise TableError(f"the store has rows of several sources ({', '.join(sources)}); choose one")
     best: dict[object, Measurement] = {}
-    levels_ms = {
-        configuration: usual_level_ms(store, configuration)
+    levels = {
+        configuration: usual_levels(store, configuration)
         for configuration in dict.fromkeys(record.configuration for record in chosen)
     }
     for record in chosen:
-        for measurement in load_measurements(store, record, level_ms=levels_ms[record.configuration]):
+        for measurement in load_measurements(store, record, levels=levels[record.configuration]):
             place = (record.configuration, measurement.workload.key)
             if place not in best or _RANK[measurement.verdict] <= _RANK[best[place].verdict]:
                 best[place] = measurement

@@ -25,7 +25,7 @@ def block(round_: int, latency_ms: float, slowdown: float = 1.0) -> Block:
 
 
 def measured(blocks: Sequence[Block], protocol: Protocol = PROTOCOL) -> Measurement:
-    return estimate(replace(CAMPAIGN, protocol=protocol), WORK, blocks, LEVEL_MS)
+    return estimate(replace(CAMPAIGN, protocol=protocol), WORK, blocks, {"alone": LEVEL_MS})
 
 
 def test_drift_is_divided_out() -> None:
