@@ -39,7 +39,6 @@ from pocketnas.result import (
     SearchResult,
 )
 from predictor import NetworkPredictor
-from predictor.errors import DeviceMismatchError
 from profiler.backends import Backend, DeviceFacts, open_backend
 from profiler.devices import Device
 from profiler.errors import ConfigError, MeasurementError, RuntimeNotSupportedError
@@ -71,11 +70,13 @@ class VerifyParams:
         finalists: Most candidates to train, >= 1.
         epochs: Epochs of each training.
         protocol: How candidates and finalists are measured.
+        force: Whether the search may have predicted for another device.
     """
 
     finalists: int = 4
     epochs: int = 60
     protocol: Protocol = field(default_factory=lambda: Protocol(name="finalists", rounds=8, max_rounds=24))
+    force: bool = False
 
 
 def verify(folder: Path, device: Device, observer: Observer, params: VerifyParams) -> SearchResult:
@@ -83,7 +84,7 @@ def verify(folder: Path, device: Device, observer: Observer, params: VerifyParam
 
     Args:
         folder: Folder of the search, with front.json and its predictor.
-        device: The device that the search predicted for.
+        device: The device that the search predicted for; with params.force any.
         observer: Who is told how it goes.
         params: Settings.
 
@@ -92,23 +93,24 @@ def verify(folder: Path, device: Device, observer: Observer, params: VerifyParam
 
     Raises:
         InfeasibleError: Nothing that was found is measured within the budget.
-        DeviceMismatchError: The search predicted for another device.
+        DeviceMismatchError: The search predicted for another device, and that is not forced.
         ConfigError: It predicted for another runtime on it, or there is no search in the folder.
         ExportMismatchError: A file computes something else than the trained network.
         DeviceError: The device cannot be reached; the same call goes on where it stopped.
     """
     started_s = time.monotonic()
     found = FoundFront.load(folder)
-    if found.device != device.name:
-        raise DeviceMismatchError(found.device, device.name)
     predictor = NetworkPredictor.load(folder / PREDICTOR_NAME)
+    if found.device != predictor.device:
+        raise ConfigError(f"is of {predictor.device!r}, the search of {found.device!r}", path=folder / PREDICTOR_NAME)
+    foreign = predictor.check_device(device.name, force=params.force)
     data = load_images(found.data, seed=found.seed)
     np.savez_compressed(folder / TEST_IMAGES_NAME, images=data.test_x, labels=data.test_y)
     space = found.space.space_for(data)
     outcome = _measure_train_measure(found, space, data, folder, device, observer, params)
     exported = _export(outcome.ranked, folder, data)
     measurement = outcome.measurement
-    if doubt := processor_check(predictor.card.processor, measurement.processor):
+    for doubt in filter(None, (foreign, processor_check(predictor.card.processor, measurement.processor))):
         observer.warn(doubt)
         measurement = measurement.model_copy(update={"checks": (*measurement.checks, doubt)})
     result = SearchResult(

@@ -21,6 +21,9 @@ Config = Annotated[
     ),
 ]
 DeviceName = Annotated[str, typer.Option("--device", metavar="NAME", help="Device, as the devices file names it.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Take a predictor of another device; every number is labelled with whose it is.")
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Fixes every random choice.")]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pocketnas.cli._options import InputShapes, Json, parse_input_shapes
+from pocketnas.cli._options import Force, InputShapes, Json, parse_input_shapes
 from pocketnas.cli._screen import Screen, table
 
 if TYPE_CHECKING:
@@ -26,12 +26,20 @@ def command(
     allow_unknown: Annotated[
         bool, typer.Option("--allow-unknown", help="Give a rough bound where kernels have no evidence.")
     ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", metavar="NAME", help="Device that the latency is wanted for. Default: the predictor's own."
+        ),
+    ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Predict latency with its interval, and name kernels that nothing like them was measured of.
 
     Such kernels make the interval wide. With a kind of operator that was never measured there is no number
-    at all unless --allow-unknown asks for a bound.
+    at all unless --allow-unknown asks for a bound.  What was learnt on one device is taken for another, which
+    --device names, only with --force.
 
     Example: pocketnas predict model.tflite --predictor host.safetensors
 
@@ -43,24 +51,27 @@ def command(
     screen = Screen(as_json=as_json)
     shapes = parse_input_shapes(inputs or [])
     loaded = NetworkPredictor.load(predictor)
+    label = loaded.check_device(device or loaded.device, force=force)
     networks = [read_model(path, input_shapes=shapes) for path in models]
     predictions = [loaded.predict(network, allow_unknown=allow_unknown) for network in networks]
     for path, prediction in zip(models, predictions, strict=True):
-        _show(screen, path, prediction)
+        _show(screen, path, prediction, label)
     screen.document(
         {
             "models": [
-                {"model": str(path), **_document(prediction)}
+                {"model": str(path), **_document(prediction), "label": label}
                 for path, prediction in zip(models, predictions, strict=True)
             ]
         }
     )
 
 
-def _show(screen: Screen, path: Path, prediction: Prediction) -> None:
+def _show(screen: Screen, path: Path, prediction: Prediction, label: str) -> None:
     interval = f"{prediction.low_ms:.4g} to {prediction.high_ms:.4g}"
     where = f"{prediction.device}, {prediction.runtime}, {prediction.threads} thread(s), {prediction.dtype}"
-    screen.show(f"{path}: {prediction.latency_ms:.4g} ms predicted ({interval}) on {where}")
+    screen.show(
+        f"{path}: {prediction.latency_ms:.4g} ms predicted ({interval}) on {where}" + (f"; {label}" if label else "")
+    )
     if prediction.out_of_domain:
         named = "; ".join(prediction.out_of_domain[:_NAMED_UNKNOWNS])
         more = len(prediction.out_of_domain) - _NAMED_UNKNOWNS

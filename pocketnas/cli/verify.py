@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pocketnas.cli._configured import configured_device
-from pocketnas.cli._options import Config, DeviceName, Json
+from pocketnas.cli._options import Config, DeviceName, Force, Json
 from pocketnas.cli._result_view import show_result
 from pocketnas.cli._screen import Screen
 
@@ -21,6 +21,7 @@ def command(
     finalists: Annotated[int, typer.Option("--finalists", metavar="N", min=1, help="Most candidates to train.")] = 4,
     epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Epochs of each training.")] = 60,
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", help="Least rounds of each measurement.")] = 8,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Measure the candidates on the device, train the best within the budget, measure and export those.
@@ -34,7 +35,7 @@ def command(
     from pocketnas.verify import VerifyParams, verify
 
     screen = Screen(as_json=as_json)
-    params = VerifyParams(finalists, epochs)
+    params = VerifyParams(finalists, epochs, force=force)
     protocol = replace(params.protocol, rounds=rounds, max_rounds=max(rounds, params.protocol.max_rounds))
     result = verify(folder, configured_device(config, device), screen, replace(params, protocol=protocol))
     show_result(screen, result, folder, write_report(result, folder))

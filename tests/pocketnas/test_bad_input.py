@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
 from pocketnas.cli import run
+from predictor import NetworkPredictor, _family
 from tests.predictor._synthetic import law_table
 
 
@@ -180,6 +181,20 @@ def test_16_pickle_in_the_place_of_a_predictor_is_never_opened(
     assert not canary.exists()
 
 
+def test_18_predictor_with_an_index_out_of_bounds_is_no_predictor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_family, "ROWS_FOR_TREES", 5)
+    path, forged = tmp_path / "trees.safetensors", tmp_path / "forged.safetensors"
+    NetworkPredictor().fit(law_table(60, networks=3)).save(path)
+    arrays = load_file(path)
+    (name, *_) = (name for name in arrays if name.endswith("/left"))
+    arrays[name][0] = 10**6
+    save_file(arrays, forged, _metadata(path))
+    line = refused(["predict", "m.tflite", "--predictor", str(forged)], capsys)
+    assert "forged.safetensors" in line and "points out of bounds" in line
+
+
 def test_19_predictor_of_a_newer_schema_names_the_version(
     predictor_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,6 +211,23 @@ def _metadata(path: Path) -> dict[str, str]:
 
     with safe_open(path, "np") as opened:
         return dict(opened.metadata())
+
+
+def test_20_predictor_of_another_device_is_refused_unless_forced_and_then_labelled(
+    predictor_file: Path, tflite: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(tflite)
+    arguments = ["predict", str(model), "--predictor", str(predictor_file), "--device", "phone-b"]
+    line = refused(arguments, capsys)
+    assert "'bench'" in line and "'phone-b'" in line and "force" in line
+    assert run([*arguments, "--force"]) == 0
+    assert "predicted for 'bench', not for 'phone-b'" in capsys.readouterr().out
+    assert run([*arguments, "--force", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["models"]
+    assert found["label"] == "predicted for 'bench', not for 'phone-b'"
+    assert run([*arguments[:-1], "bench", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["models"][0]["label"] == ""
 
 
 def test_22_three_rows_are_too_few_to_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
