@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from profiler.devices import Device
 
 DEFAULT_FILE = Path("devices.yaml")
@@ -35,6 +37,17 @@ def configured_device(config: Path | None, name: str) -> Device:
         ConfigError: The file cannot be read or has a mistake.
         DeviceNotFoundError: It has no device of that name.
     """
+    return configured_devices_named(config, [name])[0]
+
+
+def configured_devices_named(config: Path | None, names: Sequence[str]) -> list[Device]:
+    """Return several devices by their names, each once.
+
+    Raises:
+        ConfigError: The file cannot be read or has a mistake.
+        DeviceNotFoundError: It has no device of one of the names.
+    """
     from profiler.devices import find_device
 
-    return find_device(configured_devices(config), name)
+    devices = configured_devices(config)
+    return [find_device(devices, name) for name in dict.fromkeys(names)]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -78,19 +79,39 @@ class Screen:
         Yields:
             A function to call with (done, total).
         """
-        started_s = time.monotonic()
-        count = 0
+        with self._bars({"": title}, title) as advance:
+            yield partial(advance, "")
 
-        def advance(done: int, total: int) -> None:
-            nonlocal count
-            count = done
-            bar.update(task, completed=done, total=total)
+    @contextmanager
+    def progress_rows(self, title: str, names: Sequence[str]) -> Iterator[Callable[[str, int, int], None]]:
+        """Show a bar for each of several things that go on at the same time.
+
+        Args:
+            title: What is being done to each, as in "measuring on".
+            names: The things; each has its bar from the start.
+
+        Yields:
+            A function to call, from any thread, with (name, done, total).
+        """
+        what = names[0] if len(names) == 1 else f"{len(names)} devices"
+        with self._bars({name: f"{title} {name}" for name in names}, f"{title} {what}") as advance:
+            yield advance
+
+    @contextmanager
+    def _bars(self, titles: Mapping[str, str], summary: str) -> Iterator[Callable[[str, int, int], None]]:
+        started_s = time.monotonic()
+        counts = dict.fromkeys(titles, 0)
+
+        def advance(name: str, done: int, total: int) -> None:
+            counts[name] = done
+            bar.update(tasks[name], completed=done, total=total)
 
         with self._bar() as bar:
-            task = bar.add_task(inert(title), total=None)
+            tasks = {name: bar.add_task(inert(title), total=None) for name, title in titles.items()}
             yield advance
+        count = sum(counts.values())
         counted = f" ({count})" if count else ""
-        self.note(f"{title}{counted}: {time.monotonic() - started_s:.1f} s")
+        self.note(f"{summary}{counted}: {time.monotonic() - started_s:.1f} s")
 
     def _bar(self) -> Progress:
         return Progress(

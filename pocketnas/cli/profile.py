@@ -3,44 +3,57 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+import threading
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pocketnas.cli._configured import configured_device
+from pocketnas.cli._configured import configured_devices_named
+from pocketnas.cli._measured_view import show_outcomes
+from pocketnas.cli._operators_view import show_operators
 from pocketnas.cli._options import (
     Cells,
     Channels,
     Config,
     Data,
-    DeviceName,
     InputShapes,
     Json,
     Nodes,
     Seed,
     parse_input_shapes,
 )
-from pocketnas.cli._screen import Screen, table
+from pocketnas.cli._screen import Screen
 from profiler.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pocketnas.front import SpaceSettings
     from profiler.backends import Backend
-    from profiler.measure import Measurement, Protocol
+    from profiler.devices import Device
+    from profiler.measure import Outcome, Progress, Protocol
     from profiler.network import Network
     from profiler.workload import Dtype, Workload
 
-ProtocolName = Literal["kernels", "rapid", "quick", "normal"]
+ProtocolName = Literal["kernels", "packed", "rapid", "quick", "normal"]
 
-SUPPRESSIBLE = ("GOVERNOR", "LOAD", "LOW-MEMORY", "LOW-STORAGE", "NOT-PINNED")
+SUPPRESSIBLE = (
+    "CLOCK-SKEW",
+    "ENG-BUILD",
+    "GOVERNOR",
+    "LOAD",
+    "LOW-BATTERY",
+    "LOW-MEMORY",
+    "LOW-STORAGE",
+    "NOT-PINNED",
+    "POWER-SAVE",
+    "SCREEN-OFF",
+    "THERMAL-STATUS",
+)
 """Ids of the checks that the user may say to know of; what always travels with the rows is not among them."""
-
-_WARMUP_RUNS = 5
-_PROFILED_RUNS = 50
 
 
 def _positive_seconds(value: float | None) -> float | None:
@@ -50,7 +63,15 @@ def _positive_seconds(value: float | None) -> float | None:
 
 
 def command(
-    device: DeviceName = "host",
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help="Device, as the devices file names it; may be repeated. [default: host]",
+            show_default=False,
+        ),
+    ] = None,
     config: Config = None,
     store: Annotated[
         Path, typer.Option("--store", metavar="FILE", help="Where each block goes as soon as it is measured.")
@@ -82,8 +103,9 @@ def command(
         ProtocolName | None,
         typer.Option(
             "--protocol",
-            help="Rounds, runs and durations: kernels for many workloads, the others for whole networks, "
-            "the longest last. [default: kernels; quick for files without --kernels]",
+            help="Rounds, runs and durations: kernels for many workloads, packed for many of them in one process, the "
+            "others for whole networks, the longest last. [default: kernels, or packed on phones that can; quick for "
+            "files without --kernels]",
             show_default=False,
         ),
     ] = None,
@@ -116,15 +138,19 @@ def command(
         bool, typer.Option("--operators", help="Time each operator inside the networks instead; nothing is stored.")
     ] = False,
     inputs: InputShapes = None,
+    wait_s: Annotated[
+        float, typer.Option("--wait-s", metavar="S", min=0.0, help="How long to wait for another job on the device.")
+    ] = 0.0,
     label: Annotated[
         str, typer.Option("--label", metavar="TEXT", help="Tells repeats of the same campaign apart.")
     ] = "",
     seed: Seed = 0,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Measure what a predictor can learn from, in shuffled rounds with reference kernels beside each block.
 
-    The same command after an interruption goes on where it stopped.
+    The same command after an interruption goes on where it stopped.  Several devices are measured on at the same time;
+    when one fails the others go on, and the exit code is that of the worst failure.
 
     Example: pocketnas profile --kernels 300 --networks 24 --store host.db
 
@@ -132,36 +158,45 @@ def command(
 
     Example: pocketnas profile --network mobilenet.tflite --protocol rapid --suppress LOAD
 
+    Example: pocketnas profile --device pixel4-emulated --kernels 500 --store phones.db
+
+    Example: pocketnas profile --device pixel --device galaxy --kernels 300 --store phones.db
+
     Example: pocketnas profile --network mobilenet.tflite --operators
     """
     from pocketnas.front import SpaceSettings
-    from profiler.backends import open_backend
 
     screen = Screen(as_json=as_json)
-    chosen = configured_device(config, device)
-    how = protocol_of(
-        protocol or ("quick" if network and not kernels else "kernels"),
-        rounds=rounds,
-        max_rounds=max_rounds,
-        runs_per_block=runs,
-        time_budget_s=time_budget_s,
-        suppress=suppress or (),
-        seed=seed,
-    )
+    chosen = configured_devices_named(config, device or ["host"])
+    whole = bool(network) and not kernels
+
+    def made(name: ProtocolName) -> Protocol:
+        return protocol_of(
+            name,
+            rounds=rounds,
+            max_rounds=max_rounds,
+            runs_per_block=runs,
+            time_budget_s=time_budget_s,
+            suppress=suppress or (),
+            seed=seed,
+        )
+
+    protocols = {packs: made(protocol or _default_protocol(whole=whole, packs=packs)) for packs in (False, True)}
     files = _read(network or [], parse_input_shapes(inputs or []))
     if operators:
-        with open_backend(chosen) as backend:
-            _show_operators(screen, backend, files, dtype)
-        return
-    with open_backend(chosen) as backend:
-        if files:
-            workloads = _file_workloads(backend, files, kernels or 0, dtype, seed)
-        else:
-            settings = SpaceSettings(kind=space, cells=cells, channels=channels, nodes=nodes)
-            workloads = _space_workloads(
-                backend, settings, data, 300 if kernels is None else kernels, networks, dtype, seed
-            )
-        _measure(screen, backend, workloads, how, store, label)
+        show_operators(screen, chosen, files, dtype, wait_s)
+        return 0
+    if files:
+        choose = partial(_file_workloads, files, kernels or 0, dtype, seed)
+    else:
+        settings = SpaceSettings(kind=space, cells=cells, channels=channels, nodes=nodes)
+        choose = partial(_space_workloads, settings, data, 300 if kernels is None else kernels, networks, dtype, seed)
+    outcomes = _measure(screen, chosen, _Choice(choose, protocols), store, label, wait_s)
+    return show_outcomes(screen, outcomes, store)
+
+
+def _default_protocol(*, whole: bool, packs: bool) -> ProtocolName:
+    return "quick" if whole else "packed" if packs else "kernels"
 
 
 def protocol_of(
@@ -201,17 +236,32 @@ def _read(paths: list[Path], input_shapes: dict[str, tuple[int, ...]]) -> list[N
     return [read_model(path, input_shapes=input_shapes) for path in paths]
 
 
-def _file_workloads(backend: Backend, files: list[Network], kernels: int, dtype: Dtype, seed: int) -> list[Workload]:
+class _Choice:
+    """What is measured on each device: chosen once for each runtime, because they fuse operators differently."""
+
+    def __init__(self, choose: Callable[[str], list[Workload]], protocols: Mapping[bool, Protocol]) -> None:
+        self._choose, self._protocols = choose, protocols
+        self._lock = threading.Lock()
+        self._chosen: dict[str, list[Workload]] = {}
+
+    def __call__(self, backend: Backend) -> tuple[list[Workload], Protocol]:
+        runtime = backend.facts().runtime
+        with self._lock:
+            if runtime not in self._chosen:
+                self._chosen[runtime] = self._choose(runtime)
+        return self._chosen[runtime], self._protocols[backend.kernels_per_process > 1]
+
+
+def _file_workloads(files: list[Network], kernels: int, dtype: Dtype, seed: int, runtime: str) -> list[Workload]:
     import numpy as np
 
     from pocketnas.profiling import network_workloads
 
-    rng = np.random.default_rng(seed)
-    return network_workloads(files, backend.facts().runtime, kernels=kernels, dtype=dtype, rng=rng)
+    return network_workloads(files, runtime, kernels=kernels, dtype=dtype, rng=np.random.default_rng(seed))
 
 
 def _space_workloads(
-    backend: Backend, settings: SpaceSettings, data: str, kernels: int, networks: int, dtype: Dtype, seed: int
+    settings: SpaceSettings, data: str, kernels: int, networks: int, dtype: Dtype, seed: int, runtime: str
 ) -> list[Workload]:
     import numpy as np
 
@@ -220,71 +270,25 @@ def _space_workloads(
 
     space = settings.space_for(load_images(data, seed=seed))
     rng = np.random.default_rng(seed)
-    return space_workloads(space, backend.facts().runtime, kernels=kernels, networks=networks, dtype=dtype, rng=rng)
+    return space_workloads(space, runtime, kernels=kernels, networks=networks, dtype=dtype, rng=rng)
 
 
 def _measure(
-    screen: Screen, backend: Backend, workloads: list[Workload], protocol: Protocol, place: Path, label: str
-) -> None:
-    from pocketnas.profiling import measure_workloads, verdict_counts
+    screen: Screen, devices: Sequence[Device], choice: _Choice, place: Path, label: str, wait_s: float
+) -> tuple[Outcome, ...]:
+    from profiler.backends import open_backend
+    from profiler.measure import measure_fleet
     from profiler.store import Store
 
-    with Store(place) as store:
-        title = f"measuring {len(workloads)} workloads on {backend.name}"
-        measured = measure_workloads(backend, workloads, protocol, store, screen, title=title, label=label)
-    counts = verdict_counts(measured)
-    widths = sorted(found.interval.relative_half_width for found in measured if found.interval)
-    half_width = widths[len(widths) // 2] if widths else None
-    screen.show(f"{sum(counts.values())} workloads {backend.source} on {backend.name}, in {place}")
-    screen.show(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
-    if half_width is not None:
-        screen.show(f"95 % interval of the median workload: +-{half_width:.1%}")
-    _show_networks(screen, measured, backend.source)
-    screen.document(
-        {
-            "device": backend.name,
-            "source": backend.source,
-            "store": str(place),
-            "verdicts": counts,
-            "median_relative_half_width": half_width,
-        }
-    )
+    def plan(backend: Backend) -> tuple[list[Workload], Protocol]:
+        for check in backend.checks():
+            screen.warn(f"{backend.name}: {check.id}: {check.detail}")
+        return choice(backend)
 
+    openers = {device.name: partial(open_backend, device, wait_s=wait_s) for device in devices}
+    with Store(place) as store, screen.progress_rows("measuring on", list(openers)) as advance:
 
-def _show_networks(screen: Screen, measured: Sequence[Measurement], source: str) -> None:
-    """Show whole networks; a person reads a few latencies, and the table command shows the hundreds."""
-    rows = [
-        [
-            found.workload.network_key[:8],
-            f"{found.median_ms:.4g}",
-            f"{found.low_ms:.4g} to {found.high_ms:.4g}",
-            found.verdict,
-            "; ".join(reason.id for reason in found.reasons),
-        ]
-        for found in measured
-        if found.workload.kind == "network"
-    ]
-    if rows:
-        columns = ["network", "ms", "95 % interval", "verdict", "remarks"]
-        screen.show(table(f"whole networks, {source}", columns, rows, right=["ms", "95 % interval"]))
+        def on_block(name: str, step: Progress) -> None:
+            advance(name, step.blocks_done, step.blocks_planned)
 
-
-def _show_operators(screen: Screen, backend: Backend, files: list[Network], dtype: Dtype) -> None:
-    """Show the latency of each operator inside each network, as the runtime's own profiler gives it."""
-    from profiler.workload import Workload
-
-    if not files:
-        raise ConfigError("needs a model to look into; give one with --network FILE", key="--operators")
-    documents = []
-    for network in files:
-        profile = backend.profile_operators(Workload(network, dtype), warmup_runs=_WARMUP_RUNS, runs=_PROFILED_RUNS)
-        rows = [[found.name, found.kind, _operator_ms(found.mean_ms)] for found in profile.operators]
-        title = f"{network.name}: operators, {backend.source} on {backend.name}, calm half of {_PROFILED_RUNS} runs"
-        screen.show(table(title, ["operator", "kind", "ms"], rows, right=["ms"]))
-        screen.show(f"end to end while profiled: {profile.end_to_end_ms:.4g} ms")
-        documents.append({"network": network.name, **asdict(profile)})
-    screen.document({"device": backend.name, "source": backend.source, "networks": documents})
-
-
-def _operator_ms(mean_ms: float | None) -> str:
-    return "below 0.001" if mean_ms is None else f"{mean_ms:.4g}"
+        return measure_fleet(openers, plan, store, label=label, progress=on_block)
