@@ -91,9 +91,7 @@ class DeviceLease:
             self._take()
         except OSError as err:
             self._lock.release()
-            # filelock's Timeout is an OSError as well, and has no strerror.
-            problem = f"cannot be leased in {self._record_path.parent}: {err.strerror or err}; set {FOLDER_VARIABLE}"
-            raise DeviceError(self._device, problem) from err
+            raise self._unwritable(err) from err
         self._ended.clear()
         threading.Thread(target=self._give_signs, name=f"lease of {self._device}", daemon=True).start()
         return self
@@ -120,6 +118,25 @@ class DeviceLease:
         record = self._read() if self._fence else None
         return bool(record and self._fence and record.token == self._fence.token)
 
+    @property
+    def holder(self) -> str | None:
+        """The job that holds the device, as it wrote itself down; None when the device is free or ours.
+
+        Raises:
+            DeviceError: The lease cannot be looked at.
+        """
+        if self._fence is not None or not self._record_path.exists():
+            return None
+        try:
+            with self._mutex():
+                free = self._locked()
+                record = self._read()
+                if free:
+                    self._lock.release()
+        except OSError as err:
+            raise self._unwritable(err) from err
+        return _described(record) if not free or (record and record.is_elsewhere) else None
+
     def ensure_held(self) -> None:
         """Go on only if the device is still ours.
 
@@ -131,6 +148,11 @@ class DeviceLease:
             raise DeviceError(self._device, "not open; use the backend in a `with` block")
         if not self.held:
             raise LeaseLostError(self._device, holder=_described(self._read()))
+
+    def _unwritable(self, error: OSError) -> DeviceError:
+        # filelock's Timeout is an OSError as well, and has no strerror.
+        problem = f"cannot be leased in {self._record_path.parent}: {error.strerror or error}; set {FOLDER_VARIABLE}"
+        return DeviceError(self._device, problem)
 
     def _take(self) -> None:
         deadline_s = time.monotonic() + self._wait_s

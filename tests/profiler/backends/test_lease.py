@@ -208,6 +208,20 @@ def test_what_is_shared_is_held_for_all_that_share_it() -> None:
         pass
 
 
+def test_says_who_holds_a_device_without_taking_it(folder: Path) -> None:
+    looking = DeviceLease("phone")
+    assert looking.holder is None and not folder.exists()
+    with DeviceLease("phone") as lease:
+        assert looking.holder is not None and f"process {os.getpid()}" in looking.holder
+        assert lease.holder is None and lease.held
+    assert looking.holder is None
+    with another_job() as other:
+        assert looking.holder is not None and f"process {other.process.pid}" in looking.holder
+        other.process.kill()
+        other.process.wait()
+        assert looking.holder is None
+
+
 def test_frees_the_device_when_the_block_fails() -> None:
     with pytest.raises(KeyError), DeviceLease("phone"):
         raise KeyError
