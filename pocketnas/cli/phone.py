@@ -22,7 +22,7 @@ def command(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Fixes what would be random on it.")] = 0,
     faults: Annotated[
         Path | None,
-        typer.Option("--faults", metavar="FILE", help="YAML file of what goes wrong on it; see data/faults/README.md."),
+        typer.Option("--faults", metavar="FILE", help="YAML file of what goes wrong on it, as in data/faults/"),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +34,7 @@ def command(
     With --faults it misbehaves as a script says: a list `faults:` of mappings with a `kind` (unauthorized, cut_push,
     reboot, kill, throttle and others), when it happens (match, at_run, after, share) and how often (times).
 
-    Example: pocketnas phone serve --phone pixel4 --port 5555 --faults bad-day.yaml
+    Example: pocketnas phone serve --phone pixel4 --port 5555 --faults data/faults/bad-day.yaml
     """
     from profiler.phone import Phone, PhoneServer, load_faults, load_phone
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
 from pocketnas.cli import run
-from predictor import NetworkPredictor, _family
+from predictor import NetworkPredictor, _family, _trees
 from tests.predictor._synthetic import law_table
 
 
@@ -185,6 +185,7 @@ def test_18_predictor_with_an_index_out_of_bounds_is_no_predictor(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_family, "ROWS_FOR_TREES", 5)
+    monkeypatch.setattr(_trees, "_TREES", 3)
     path, forged = tmp_path / "trees.safetensors", tmp_path / "forged.safetensors"
     NetworkPredictor().fit(law_table(60, networks=3)).save(path)
     arrays = load_file(path)
