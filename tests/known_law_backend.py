@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.backends import Backend, BlockRequest, BlockResult, Check, DeviceFacts, Failure
-from profiler.network import Dense, Network, TensorSpec
+from profiler.network import Dense, Network, Operator, TensorSpec
+from profiler.runtimes.operator_profile import OperatorTime
 from profiler.workload import Source, Workload
 
 FloatArray = npt.NDArray[np.float64]
@@ -58,18 +59,24 @@ class KnownLawBackend(Backend):
 
     Attributes:
         scale: Multiplies every true latency.
+        call_ms: What a call takes besides its operators.
         fresh_noise: Whether a workload's next block has other noise than its last; without it a block
-            depends on its workload alone, so that an interrupted campaign can be compared bit for bit.
-        failures: Failure to give, by workload key.
+            depends on its workload and its occasion alone, so that an interrupted campaign can be compared
+            bit for bit.
+        failures: Failure to give, by workload key; a pack that holds the workload fails as well.
         answers: Samples to give in place of the law's, by workload key.
         conditions: Checks to report.
         pause_s: Real seconds that a block takes, for tests that kill.
         gone_after: Blocks after which nothing more comes.
+        merged: Whether profiles show a network as one row.
+        resolution_ms: Rows below it have no latency.
+        occasions: Those of the blocks that ran.
     """
 
     law: Law = field(default_factory=Law)
     seed: int = 0
     scale: float = 1.0
+    call_ms: float = 0.01
     fresh_noise: bool = True
     failures: Mapping[str, Failure] = field(default_factory=dict)
     answers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -80,6 +87,9 @@ class KnownLawBackend(Backend):
     source: Source = "measured"
     clock_s: float = 0.0
     asked: list[str] = field(default_factory=list)
+    merged: bool = False
+    resolution_ms: float = 0.0
+    occasions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._blocks: Counter[str] = Counter()
@@ -99,8 +109,12 @@ class KnownLawBackend(Backend):
         return self.conditions
 
     def true_ms(self, workload: Workload) -> float:
-        """The latency that the law's noise goes around: a hundredth of a millisecond and 1 MMAC/ms."""
-        return self.scale * (0.01 + workload.network.cost().macs / 1e6)
+        """The latency that the law's noise goes around: a call and its operators."""
+        return self.scale * self.call_ms + self.packed_ms(workload)
+
+    def packed_ms(self, workload: Workload) -> float:
+        """The same inside of a pack, where no call belongs to it: 1 MMAC/ms."""
+        return self.scale * workload.network.cost().macs / 1e6
 
     def run_blocks(self, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
         for request in requests:
@@ -112,19 +126,53 @@ class KnownLawBackend(Backend):
         key = request.workload.key
         time.sleep(self.pause_s)
         self.asked.append(key)
-        if key in self.failures:
-            return BlockResult(request, (), self.failures[key], self.clock_s)
+        self.occasions.append(request.occasion)
+        failing = next((own for own in (key, *_alone_keys(request)) if own in self.failures), None)
+        if failing is not None:
+            return BlockResult(request, (), self.failures[failing], self.clock_s)
         if key in self.answers:
             return BlockResult(request, self.answers[key], None, self.clock_s)
         count = self._blocks[key] if self.fresh_noise else 0
         self._blocks[key] += 1
-        rng = np.random.default_rng([self.seed, count, *hashlib.sha256(key.encode()).digest()[:8]])
+        rng = np.random.default_rng([self.seed, count, *_digest(key), *_digest(request.occasion)])
         at_s = self.clock_s if self.fresh_noise else 0.0
         runs = request.warmup_runs + request.runs
         samples = self.law.samples_ms(self.true_ms(request.workload), runs, at_s, rng)
         if self.fresh_noise:
             self.clock_s += float(samples.sum()) / 1000.0
+        if request.profiled:
+            return self._profiled(request, float(np.mean(samples[request.warmup_runs :])), at_s, rng)
         return BlockResult(request, tuple(samples[request.warmup_runs :].tolist()), None, at_s)
+
+    def _profiled(self, request: BlockRequest, mean_ms: float, at_s: float, rng: np.random.Generator) -> BlockResult:
+        """Share the mean over the operators as the law has them, each with some noise of its own."""
+        network = request.workload.network
+        slower = mean_ms / self.true_ms(request.workload)
+        rows = []
+        for operator in network.operators:
+            own_ms = self.packed_ms(Workload(_network_of(network, operator)))
+            own_ms *= slower * math.exp(self.law.run_sigma / math.sqrt(request.runs) * rng.standard_normal())
+            told_ms = own_ms if own_ms > self.resolution_ms else None
+            rows.append(OperatorTime(operator.name, operator.kind, told_ms, request.runs))
+        if self.merged:
+            rows = [OperatorTime("delegate", "TfLiteGpuDelegateV2", mean_ms, request.runs)]
+        return BlockResult(request, (mean_ms,), None, at_s, runs_per_sample=request.runs, operators=tuple(rows))
+
+
+def _alone_keys(request: BlockRequest) -> Iterator[str]:
+    """Keys that the operators of a profiled network have as workloads of their own."""
+    network, dtype = request.workload.network, request.workload.dtype
+    for operator in network.operators if request.profiled else ():
+        yield Workload(_network_of(network, operator), dtype).key
+
+
+def _network_of(network: Network, operator: Operator) -> Network:
+    inputs = {spec.name: spec for spec in network.input_specs(operator)}
+    return Network("one", list(inputs.values()), [operator], operator.outputs)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:8]
 
 
 def workloads(count: int, *, seed: int = 0) -> list[Workload]:

@@ -6,7 +6,7 @@ It knows the device's answers and nothing of rounds, precision or the store.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,9 @@ class BlockRunner:
             yield self._alone(slot, result, before_ms, after_ms)
             before_ms = after_ms
 
-    def run_pack(self, slots: Sequence[Slot], name: str) -> Iterator[tuple[Block, ...]]:
+    def run_pack(
+        self, slots: Sequence[Slot], name: str, known: Container[str] = frozenset()
+    ) -> Iterator[tuple[Block, ...]]:
         """Run blocks as branches of one model.
 
         What cannot be told apart or does not run is halved, down to kernels that run by themselves, so that
@@ -86,31 +88,35 @@ class BlockRunner:
         Args:
             slots: Blocks of one numeric type.
             name: Names the pack among those of its round.
+            known: Keys of workloads whose blocks are stored.  They are still run in a pack with others, whose
+                latencies depend on what it holds.
 
         Yields:
-            Blocks that ended together; in all, one a slot.
+            Blocks that ended together; in all, at least one for each slot that is not known.
         """
+        if all(slot.workload.key in known for slot in slots):
+            return
         try:
             pack = Pack(tuple(slot.workload for slot in slots), references=self._protocol.references)
         except MeasurementError:
-            yield from self._in_parts(slots, name)
+            yield from self._in_parts(slots, name, known)
             return
         result = self._profile(pack, slots, name)
         try:
             reading = _told(pack, result)
         except MergedProfileError:
-            yield from self._one_by_one(slots)
+            yield from self._one_by_one(slots, known)
         except WorkloadFailedError as err:
             if err.reason in PASSING_REASONS and err.reason != "INVALID_OUTPUT":
                 yield tuple(_rejected(slot, result, str(err)) for slot in slots)
             else:
-                yield from self._in_parts(slots, name)
+                yield from self._in_parts(slots, name, known)
         except MeasurementError:
-            yield from self._in_parts(slots, name)
+            yield from self._in_parts(slots, name, known)
         else:
             told = list(zip(slots, reading.latencies_ms, strict=True))
             yield tuple(_packed(slot, result, ms, reading) for slot, ms in told if ms is not None)
-            yield from self._one_by_one([slot for slot, ms in told if ms is None])
+            yield from self._one_by_one([slot for slot, ms in told if ms is None], known)
 
     def _profile(self, pack: Pack, slots: Sequence[Slot], name: str) -> BlockResult:
         occasion = f"{self._id}/{slots[0].round}/{name}"
@@ -119,17 +125,18 @@ class BlockRunner:
         (result,) = _take(self._backend.run_blocks([request]), 1)
         return result
 
-    def _in_parts(self, slots: Sequence[Slot], name: str) -> Iterator[tuple[Block, ...]]:
+    def _in_parts(self, slots: Sequence[Slot], name: str, known: Container[str]) -> Iterator[tuple[Block, ...]]:
         if len(slots) == 1:
-            yield from self._one_by_one(slots)
+            yield from self._one_by_one(slots, known)
             return
         middle = len(slots) // 2
         for index, part in enumerate((slots[:middle], slots[middle:])):
-            yield from self.run_pack(part, f"{name}/{index}")
+            yield from self.run_pack(part, f"{name}/{index}", known)
 
-    def _one_by_one(self, slots: Sequence[Slot]) -> Iterator[tuple[Block, ...]]:
-        if slots:
-            for block in self.run_alone(slots):
+    def _one_by_one(self, slots: Sequence[Slot], known: Container[str]) -> Iterator[tuple[Block, ...]]:
+        left = [slot for slot in slots if slot.workload.key not in known]
+        if left:
+            for block in self.run_alone(left):
                 yield (block,)
 
     def _gap(self, round_: int, position: int) -> list[BlockRequest]:

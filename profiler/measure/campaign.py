@@ -215,23 +215,22 @@ class Campaign:
         known = {key for key in order if any(block.round == round_ for block in self._blocks[key])}
         left = len(order) - len(known)
         for turn in self._turns(round_, order):
-            slots = [slot for slot in turn.slots if slot.workload.key not in known]
-            if not slots:
+            if all(slot.workload.key in known for slot in turn.slots):
                 continue
             if self._out_of_time():
                 return
             self._look()
-            # A pack that was cut off is run again as a whole, since its kernels' latencies depend on what it holds.
-            for blocks in self._run_turn(replace(turn, slots=slots) if turn.pack is None else turn):
+            for blocks in self._run_turn(turn, known):
                 for block in (block for block in blocks if block.workload_key not in known):
                     left -= 1
                     yield self._keep(block, len(order), left)
                 self._stop_on(tuple(check for block in blocks for check in block.checks))
 
-    def _run_turn(self, turn: Turn) -> Iterator[tuple[Block, ...]]:
+    def _run_turn(self, turn: Turn, known: set[str]) -> Iterator[tuple[Block, ...]]:
         if turn.pack is not None:
-            return self._runner.run_pack(turn.slots, f"pack-{turn.pack}")
-        return ((block,) for block in self._runner.run_alone(turn.slots))
+            return self._runner.run_pack(turn.slots, f"pack-{turn.pack}", known)
+        left = [slot for slot in turn.slots if slot.workload.key not in known]
+        return ((block,) for block in self._runner.run_alone(left))
 
     def _keep(self, block: Block, active: int, left: int) -> Progress:
         block = replace(block, checks=_merged(self._checks, block.checks))
