@@ -134,6 +134,11 @@ class AdbBackend(Backend):
         """The lease on the phone."""
         return self._lease.fence
 
+    @property
+    def holder(self) -> str | None:
+        """The other job that has it."""
+        return self._lease.holder
+
     def facts(self) -> DeviceFacts:
         """Return what the phone said when it was opened."""
         session, device = self._session, self._device

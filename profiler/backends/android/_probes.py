@@ -30,8 +30,8 @@ class ProbeScript:
     @property
     def text(self) -> str:
         """The script."""
-        lines = [f'echo; echo "{self._mark} {name}"; {{ {command}; }}' for name, command in self._probes.items()]
-        return "\n".join([*lines, f'echo; echo "{self._mark} {_END}"'])
+        lines = [f"{self._marked(name)}; {{ {command}; }}" for name, command in self._probes.items()]
+        return "\n".join([*lines, self._marked(_END)])
 
     def sections(self, output: str) -> dict[str, bytes]:
         """Return what each command printed, by section; one that is cut or missing is left out."""
@@ -39,6 +39,9 @@ class ProbeScript:
         # Text before the first mark is nobody's; the last section ends only where the next mark begins.
         names, texts = parts[1::2], parts[2::2]
         return {name: text.encode() for name, text in zip(names, texts, strict=True) if name in names[:-1]}
+
+    def _marked(self, name: str) -> str:
+        return rf"printf '\n{self._mark} {name}\n'"
 
 
 def silent(command: str) -> str:

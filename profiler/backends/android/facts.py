@@ -65,6 +65,10 @@ _CORE_NAMES: Mapping[tuple[int, int], str] = {
 """Names by maker and part.  Source: Linux, arch/arm64/include/asm/cputype.h; Qualcomm's 0x804 and 0x805 are its builds
 of Arm's cores."""
 
+_SMALL_CORES = frozenset(
+    {"Cortex-A35", "Cortex-A53", "Cortex-A55", "Cortex-A510", "Cortex-A520", "Kryo 2xx Silver", "Kryo 3xx Silver"}
+)
+
 
 @dataclass(frozen=True)
 class CpuCluster:
@@ -198,7 +202,8 @@ def _clusters(frequencies: CpuFrequencies | None, cpuinfo: CpuInfo | None) -> tu
         )
         for cores in shared.values()
     ]
-    return tuple(sorted(clusters, key=lambda cluster: (-(cluster.most_hz or 0), cluster.cores)))
+    # Small cores are slower at the same clock; where names are not known, big ones have the higher numbers.
+    return tuple(sorted(clusters, key=lambda one: (one.name in _SMALL_CORES, -(one.most_hz or 0), -one.cores[0])))
 
 
 def _core_names(cpuinfo: CpuInfo | None) -> dict[int, str]:

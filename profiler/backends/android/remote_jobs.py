@@ -6,6 +6,8 @@ interrupts.  Where it could not (the phone was out of reach, or our own process 
 
 from __future__ import annotations
 
+import re
+
 from profiler.adb import Transport
 from profiler.errors import DeviceError
 
@@ -36,9 +38,7 @@ def end_leftovers(transport: Transport, folder: str) -> int:
 
 def _running(transport: Transport, folder: str) -> set[int]:
     # The list is searched here, for a shell that searched it would find itself.
-    found = set()
-    for row in transport.shell(_LIST).stdout.splitlines():
-        number, _, arguments = row.strip().partition(" ")
-        if number.isdigit() and f"{folder}/" in arguments:
-            found.add(int(number))
-    return found
+    listed = transport.shell(_LIST).stdout
+    # A shell's script has lines of its own; they belong to the row above.
+    rows = re.findall(r"^ *([0-9]+) (.*(?:\n(?! *[0-9]+ ).*)*)", listed, re.MULTILINE)
+    return {int(number) for number, arguments in rows if f"{folder}/" in arguments}
