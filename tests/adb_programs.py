@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -14,6 +15,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+BUILT_ADBD = Path(__file__).resolve().parents[1] / "build" / "adbd" / "adbd"
+"""Where scripts/build-adbd leaves it."""
+
+
+def adb_client(name: str) -> Path | None:
+    """Google's adb as a distributor has it; None when it is not installed."""
+    if name == "debian":
+        found = shutil.which("adb")
+        return Path(found) if found else None
+    spec = importlib.util.find_spec("adbutils")
+    path = Path(spec.origin).parent / "binaries" / "adb" if spec and spec.origin else None
+    return path if path and path.is_file() else None
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.adb_programs import BUILT_ADBD, adb_client
 from tests.device_corpus import DEVICE_CORPUS, DEVICE_CORPUS_VARIABLE
 
 TFLITE_RUNTIME_VARIABLE = "POCKETNAS_TFLITE_RUNTIME_PYTHON"
 TFLITE_RUNTIME_OPTION = "--tflite-runtime-python"
 ADBD_VARIABLE = "POCKETNAS_ADBD"
 ADBD_OPTION = "--adbd"
-_BUILT_ADBD = Path(__file__).resolve().parents[1] / "build" / "adbd" / "adbd"
-"""Where scripts/build-adbd leaves it."""
 
 _ON_REQUEST = {"slow": "-m slow", "device": "-m device", "gpu": "-m gpu"}
 """Markers of tests that run only when asked for, and how to ask."""
@@ -45,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ADBD_OPTION,
         metavar="PATH",
         type=Path,
-        default=os.environ.get(ADBD_VARIABLE, _BUILT_ADBD),
+        default=os.environ.get(ADBD_VARIABLE, BUILT_ADBD),
         help=f"Google's adbd (default: ${ADBD_VARIABLE}, or what scripts/build-adbd built)",
     )
 
@@ -84,16 +81,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if counts:
         shown = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
         terminalreporter.write_line(f"not run: {shown}")
-
-
-def adb_client(name: str) -> Path | None:
-    """Google's adb as a distributor has it; None when it is not installed."""
-    if name == "debian":
-        found = shutil.which("adb")
-        return Path(found) if found else None
-    spec = importlib.util.find_spec("adbutils")
-    path = Path(spec.origin).parent / "binaries" / "adb" if spec and spec.origin else None
-    return path if path and path.is_file() else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from typing import Self
 from profiler.adb._deadline import Deadline
 
 ENDED_EARLY = "the device ended in the middle of an answer"
-_LARGE_BYTES = 32 * 1024
+_READ_BYTES = 1 << 20
 
 
 class ServiceRefusedError(Exception):
@@ -36,7 +36,7 @@ class Channel(ABC):
 
     def __init__(self, deadline: Deadline) -> None:
         self.deadline = deadline
-        self._buffer = bytearray()
+        self._arrived = memoryview(b"")
 
     @abstractmethod
     def _receive(self) -> bytes:
@@ -54,58 +54,36 @@ class Channel(ABC):
     def close(self) -> None:
         """Close it; may be called again."""
 
+    def read_some(self, most: int) -> memoryview:
+        """Return the next bytes, up to `most` > 0; none when the other side has ended."""
+        if not self._arrived:
+            self._arrived = memoryview(self._receive())
+        taken, self._arrived = self._arrived[:most], self._arrived[most:]
+        return taken
+
     def read(self) -> bytes:
         """Return the next bytes; b"" when the other side has ended."""
-        if not self._buffer:
-            return self._receive()
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        return data
+        return bytes(self.read_some(_READ_BYTES))
 
-    def read_exactly(self, count: int) -> bytes | bytearray:
+    def read_exactly(self, count: int) -> bytes:
         """Return the next `count` bytes.
 
         Raises:
             ConnectionError: The other side ended before.
         """
-        while len(self._buffer) < count:
-            if count >= _LARGE_BYTES:
-                return self._read_large(count)
-            self._buffer += self._receive_some()
-        taken = bytes(memoryview(self._buffer)[:count])
-        del self._buffer[:count]
-        return taken
-
-    def _read_large(self, count: int) -> bytearray:
-        """Return the next bytes without sending them through the buffer."""
-        taken = bytearray(count)
-        have = len(self._buffer)
-        taken[:have] = self._buffer
-        self._buffer.clear()
-        with memoryview(taken) as view:
-            while have < count:
-                have += self._receive_into(view[have:])
-        return taken
-
-    def _receive_into(self, view: memoryview) -> int:
-        """Take bytes in to where they belong, and return how many."""
-        data = self._receive_some()
-        fits = min(len(data), len(view))
-        view[:fits] = data[:fits]
-        self._buffer += data[fits:]
-        return fits
-
-    def _receive_some(self) -> bytes:
-        data = self._receive()
-        if not data:
-            raise ConnectionAbortedError(ENDED_EARLY)
-        return data
+        taken = bytearray()
+        while len(taken) < count:
+            part = self.read_some(count - len(taken))
+            if not part:
+                raise ConnectionAbortedError(ENDED_EARLY)
+            taken += part
+        return bytes(taken)
 
     def at_end(self) -> bool:
         """Wait for the next bytes; True when there are none any more."""
-        if not self._buffer:
-            self._buffer += self._receive()
-        return not self._buffer
+        if not self._arrived:
+            self._arrived = memoryview(self._receive())
+        return not self._arrived
 
     def __enter__(self) -> Self:
         return self

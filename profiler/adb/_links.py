@@ -82,7 +82,10 @@ class UsbLink(Link):
             from adb_shell.transport.usb_transport import UsbTransport
         except (ImportError, OSError) as err:
             name = serial or "USB"
-            problem = "USB needs libusb: pip install 'adb-shell[usb]', or run 'adb devices' to go through adb's server"
+            problem = (
+                "no such device: no adb server lists it, and to look on USB ourselves needs libusb; run 'adb devices' "
+                "to have a server, or pip install 'adb-shell[usb]'"
+            )
             raise DeviceError(name, problem) from err
         self._usb = UsbTransport.find_adb(serial)
 

@@ -49,7 +49,8 @@ def device_errors(serial: str, action: str, timeout_s: float) -> Iterator[None]:
         problem = f"connection lost or refused at {action} ({err}); check cable, network and that the phone is on"
         raise DeviceOfflineError(serial, problem) from err
     except exceptions.UsbDeviceNotFoundError as err:
-        raise DeviceOfflineError(serial, "is not on USB; check the cable and that USB debugging is on") from err
+        problem = "no such device: no adb server lists it and it is not on USB; check cable and USB debugging"
+        raise DeviceOfflineError(serial, problem) from err
     except _NO_ADB as err:
         problem = (
             f"what answers speaks no plain ADB ({str(err)[:100]}); for a phone on Wi-Fi with Android 11 or later run "

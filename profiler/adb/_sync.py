@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from profiler.adb._channel import Channel
+from profiler.adb._channel import ENDED_EARLY, Channel
 
 _BLOCK_BYTES = 64 * 1024
 """Most bytes of one DATA message: devices refuse more."""
@@ -98,14 +98,18 @@ def receive(channel: Channel, path: str) -> Iterator[memoryview]:
         SyncRefusedError: The device cannot read it.
     """
     _request(channel, b"RECV", path)
-    answer, length = _MESSAGE.unpack(channel.read_exactly(_MESSAGE.size))
-    while answer != b"DONE":
+    while True:
+        answer, length = _MESSAGE.unpack(channel.read_exactly(_MESSAGE.size))
+        if answer == b"DONE":
+            return
         if answer != b"DATA" or length > _BLOCK_BYTES:
             raise SyncRefusedError(_reason(channel, length) if answer == b"FAIL" else f"answered {answer!r}")
-        # A block and the head of the next come in one go.
-        taken = memoryview(channel.read_exactly(length + _MESSAGE.size))
-        yield taken[:length]
-        answer, length = _MESSAGE.unpack(taken[length:])
+        while length:
+            part = channel.read_some(length)
+            if not part:
+                raise ConnectionAbortedError(ENDED_EARLY)
+            yield part
+            length -= len(part)
 
 
 def _request(channel: Channel, identity: bytes, path: str) -> None:

@@ -166,13 +166,13 @@ class _DirectChannel(Channel):
     ) -> None:
         super().__init__(deadline)
         self._io, self._info, self._drop, self._release = io, info, drop, release
-        self._arrived: deque[bytes] = deque()
+        self._packets: deque[bytes] = deque()
         self._ended = self._closed = False
 
     def _receive(self) -> bytes:
-        while not self._arrived and not self._ended:
+        while not self._packets and not self._ended:
             self._step()
-        return self._arrived.popleft() if self._arrived else b""
+        return self._packets.popleft() if self._packets else b""
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -185,7 +185,7 @@ class _DirectChannel(Channel):
                 pass
 
     def has_input(self) -> bool:
-        return bool(self._arrived) or self._ended
+        return bool(self._arrived or self._packets) or self._ended
 
     def close(self) -> None:
         if self._closed:
@@ -205,7 +205,7 @@ class _DirectChannel(Channel):
             expected = [constants.OKAY, constants.WRTE, constants.CLSE]
             command, _, _, data = self._io.read(expected, self._info, allow_zeros=True)
         if command == constants.WRTE:
-            self._arrived.append(data)
+            self._packets.append(data)
             self._send(constants.OKAY)
         elif command == constants.CLSE:
             self._ended = True

@@ -24,7 +24,7 @@ _OLDEST_VERSION = 39
 _LOOPBACK = "127.0.0.1"
 _STATUS_BYTES = 4
 _MAX_PORT = 65535
-_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 18
 _QUERY_TIMEOUT_S = 5.0
 
 
@@ -165,13 +165,6 @@ class _ServerChannel(Channel):
         except ConnectionResetError:
             return b""  # how the server ends a stream that it was still being written to
 
-    def _receive_into(self, view: memoryview) -> int:
-        self._socket.settimeout(self.deadline.remaining_s())
-        count = self._socket.recv_into(view)
-        if not count:
-            raise ConnectionAbortedError(ENDED_EARLY)
-        return count
-
     def write(self, data: bytes) -> None:
         self._socket.settimeout(self.deadline.remaining_s())
         try:
@@ -181,7 +174,7 @@ class _ServerChannel(Channel):
             return
 
     def has_input(self) -> bool:
-        return bool(self._buffer) or bool(select.select([self._socket], [], [], 0)[0])
+        return bool(self._arrived) or bool(select.select([self._socket], [], [], 0)[0])
 
     def close(self) -> None:
         self._socket.close()

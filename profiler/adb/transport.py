@@ -138,7 +138,11 @@ class Transport(ABC):
         """
         partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
-            with _local(target), partial.open("wb") as file, self._sync(path, "pull", timeout_s) as channel:
+            with (
+                _local(target),
+                partial.open("wb", buffering=_READ_BYTES) as file,
+                self._sync(path, "pull", timeout_s) as channel,
+            ):
                 for block in receive(channel, path):
                     with _local(target):
                         file.write(block)

@@ -9,8 +9,7 @@ import pytest
 
 from profiler.adb import DirectTransport, load_or_create_key
 from profiler.phone import Phone, PhoneServer, load_phone
-from tests.adb_programs import AdbProgram, own_adb
-from tests.conftest import adb_client
+from tests.adb_programs import AdbProgram, adb_client, own_adb
 
 
 @pytest.fixture(scope="session")

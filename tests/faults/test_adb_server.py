@@ -12,8 +12,7 @@ import pytest
 from profiler.adb import AdbServer, ServerTransport, open_transport
 from profiler.errors import CommandFailedError, DeviceOfflineError, DeviceProtocolError
 from profiler.phone import PhoneServer
-from tests.adb_programs import AdbProgram
-from tests.conftest import adb_client
+from tests.adb_programs import AdbProgram, adb_client
 
 needs_adb = pytest.mark.adb_client("debian")
 

@@ -9,8 +9,7 @@ import pytest
 
 from profiler.adb import AdbServer, DirectTransport, ServerTransport, Transport, load_or_create_key
 from profiler.phone import FEATURES, Phone, PhoneServer, load_phone
-from tests.adb_programs import AdbProgram, own_adb, own_adbd
-from tests.conftest import adb_client
+from tests.adb_programs import AdbProgram, adb_client, own_adb, own_adbd
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from profiler.phone import FEATURES, Fault, Phone, PhoneServer, load_phone
-from tests.adb_programs import AdbProgram, own_adb
-from tests.conftest import adb_client
+from tests.adb_programs import AdbProgram, adb_client, own_adb
 
 CLIENTS = [pytest.param(name, marks=pytest.mark.adb_client(name)) for name in ("debian", "adbutils")]
 
