@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_a_healthy_phone_and_an_unknown_one_raise_none() -> None:
         ({"governors": ((0, "schedutil"), (1, "powersave"))}, "GOVERNOR"),
     ],
 )
-def test_each_condition_has_its_check(change: dict[str, object], id_: str) -> None:
+def test_each_condition_has_its_check(change: dict[str, Any], id_: str) -> None:
     assert ids(FACTS, replace(HEALTHY, **change)) == [id_]
 
 
