@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 
 from profiler.adb._backoff import with_reconnects
-from profiler.adb._channel import ENDED_EARLY, Channel, DeviceAwayError, ServiceRefusedError, says_away
+from profiler.adb._channel import Channel, DeviceAwayError, ServiceRefusedError, says_away
 from profiler.adb._deadline import Deadline
 from profiler.adb._seam import device_errors
 from profiler.adb.transport import Transport
