@@ -13,7 +13,20 @@ from collections.abc import Sequence
 
 import typer
 
-from pocketnas.cli import devices, fit, parse, phone, predict, profile, quickstart, report, search, table, verify
+from pocketnas.cli import (
+    devices,
+    doctor,
+    fit,
+    parse,
+    phone,
+    predict,
+    profile,
+    quickstart,
+    report,
+    search,
+    table,
+    verify,
+)
 from pocketnas.cli._screen import fail
 from profiler.errors import PocketnasError
 
@@ -31,7 +44,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     ("quickstart", quickstart.command, "The whole road in one command."),
-    ("devices", devices.command, "List the devices and what they are."),
+    ("devices", devices.command, "List the devices and how they are."),
     ("profile", profile.command, "Measure kernels and networks on a device."),
     ("table", table.command, "Show or export what was measured."),
     ("fit", fit.command, "Learn to predict latency from what was measured."),
@@ -39,6 +52,7 @@ _COMMANDS = (
     ("search", search.command, "Find accurate networks within a budget."),
     ("verify", verify.command, "Measure, train and export what was found."),
     ("report", report.command, "Make report.html of a result."),
+    ("doctor", doctor.command, "Check a device and say what to do."),
     ("phone", phone.command, "Serve an emulated phone to ADB clients."),
     ("parse", parse.command, "Read a saved output of a benchmark tool or a phone."),
 )

@@ -6,6 +6,8 @@ move the cursor, change colours or pose as markup; here they become plain, short
 
 from __future__ import annotations
 
+from typing import Any
+
 # Longer than any honest name or message; a 50 MB line from a device must not fill the screen.
 SHOWN_CHARACTERS = 400
 
@@ -28,6 +30,22 @@ def inert(text: object, limit: int = SHOWN_CHARACTERS) -> str:
     cut = raw[: limit + 1]
     shown = "".join(character if character.isprintable() else _escaped(character) for character in cut)
     return shown if len(shown) <= limit and len(raw) <= limit else shown[: limit - 1] + "…"
+
+
+def capped(value: Any, limit: int = SHOWN_CHARACTERS) -> Any:
+    """Return a JSON value with no text longer than `limit` characters; a cut one ends in "…".
+
+    Args:
+        value: Of dicts, lists, tuples, texts and numbers.
+        limit: Most characters of a text.
+    """
+    if isinstance(value, str):
+        return value if len(value) <= limit else value[: limit - 1] + "…"
+    if isinstance(value, dict):
+        return {capped(key, limit): capped(item, limit) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [capped(item, limit) for item in value]
+    return value
 
 
 def _escaped(character: str) -> str:

@@ -1,73 +1,143 @@
-"""`pocketnas devices`: what is configured, what it turns out to be, and what speaks against measuring on it."""
+"""`pocketnas devices`: which devices there are, what they are, and how they are at this moment."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+import json
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from pocketnas.cli._configured import configured_devices
 from pocketnas.cli._options import Config, Json
-from pocketnas.cli._screen import Screen, table
+from pocketnas.cli._screen import Screen, fail, table
+from pocketnas.cli._text import capped
 from profiler.errors import PocketnasError
 
 if TYPE_CHECKING:
-    from profiler.backends.base import Check, DeviceFacts
+    from profiler.backends.glance import Glance
     from profiler.devices import Device
 
-
-@dataclass(frozen=True)
-class _Answer:
-    """What a device said of itself; an error and no facts when it could not be opened."""
-
-    device: str
-    backend: str
-    source: str | None = None
-    facts: DeviceFacts | None = None
-    checks: tuple[Check, ...] = ()
-    error: str | None = None
+_COLUMNS = ("device", "state", "what it is", "system", "battery", "heat", "source")
+_NUMBERS = ("battery", "heat")
+_MOST_AT_ONCE = 16
+_LOOK_EVERY_S = 0.5
+_STILL_AWAY = 75
 
 
-def command(config: Config = None, as_json: Json = False) -> None:
-    """List the devices: processor, runtime, and checks that make measurements doubtful.
+def command(
+    config: Config = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="First wait until a phone of the devices file is ready.", show_default=False)
+    ] = False,
+    limit_s: Annotated[
+        float, typer.Option("--limit-s", metavar="S", min=0.0, help="How long --wait waits; then the exit code is 75.")
+    ] = 300.0,
+    as_json: Json = False,
+) -> int:
+    """List the devices: state, model, SoC, Android version, battery, temperature, and what speaks against measuring.
 
-    Every device is opened for a moment; one that cannot be opened is listed with its error.
+    Phones are asked, and nothing on them is changed; one that is in use is left alone.  Phones that an adb server has
+    and the devices file does not name are listed too, each with the line to add; no server is started.
 
     Example: pocketnas devices --config devices.yaml
+
+    Example: pocketnas devices --wait --limit-s 60
     """
     screen = Screen(as_json=as_json)
-    answers = [_ask(device) for device in configured_devices(config).values()]
-    columns = ["device", "backend", "source", "processor", "cores", "runtime", "threads", "accelerator"]
-    screen.show(table("", columns, [_row(answer) for answer in answers], right=["cores", "threads"]))
-    for answer in answers:
-        for check in answer.checks:
-            screen.show(f"{answer.device}: {check.id}: {check.detail}")
-        if answer.error:
-            screen.show(f"{answer.device}: error: {answer.error}")
-    screen.document({"devices": [asdict(answer) for answer in answers]})
+    devices = list(configured_devices(config).values())
+    seen, ready = _await_phone(screen, devices, limit_s) if wait else (_look(devices), True)
+    strangers = _strangers(screen, devices)
+    rows = [_row(glance) for glance in seen] + [[serial, state, *[""] * 5] for serial, state, _ in strangers]
+    screen.show(table("", _COLUMNS, rows, right=_NUMBERS))
+    for glance in seen:
+        for check in glance.checks:
+            screen.show(f"{glance.device}: {check.id}: {check.detail}")
+        if glance.detail:
+            screen.show(glance.detail)
+    for serial, _, line in strangers:
+        screen.show(f"{serial}: not in the devices file; a line for it:  {line}")
+    unnamed = [{"serial": serial, "state": state, "line": line} for serial, state, line in strangers]
+    screen.document(capped({"devices": [asdict(glance) for glance in seen], "unconfigured": unnamed}))
+    if not ready:
+        states = ", ".join(f"{glance.device!r} is {glance.state}" for glance in _phones(seen))
+        fail(f"no phone got ready within {limit_s:g} s: {states}")
+    return 0 if ready else _STILL_AWAY
 
 
-def _ask(device: Device) -> _Answer:
-    from profiler.backends import open_backend
+def _look(devices: Sequence[Device]) -> list[Glance]:
+    """Look at all devices at the same time: one that does not answer keeps nobody waiting but itself."""
+    from profiler.backends.glance import glance
 
+    with ThreadPoolExecutor(_MOST_AT_ONCE) as threads:
+        return list(threads.map(glance, devices))
+
+
+def _await_phone(screen: Screen, devices: Sequence[Device], limit_s: float) -> tuple[list[Glance], bool]:
+    """Look until a phone is ready or time is up; where no phone is configured there is none to wait for."""
+    deadline_s, told = time.monotonic() + limit_s, ""
+    while True:
+        seen = _look(devices)
+        phones = _phones(seen)
+        if not phones or any(glance.state == "device" for glance in phones):
+            return seen, True
+        if time.monotonic() >= deadline_s:
+            return seen, False
+        states = "; ".join(glance.detail for glance in phones)
+        if states != told:
+            screen.note(f"waiting: {states}")
+            told = states
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _phones(seen: Iterable[Glance]) -> list[Glance]:
+    return [glance for glance in seen if glance.backend == "adb"]
+
+
+def _strangers(screen: Screen, devices: Iterable[Device]) -> list[tuple[str, str, str]]:
+    """Return (serial, state, line for the devices file) of phones that nobody configured."""
+    from profiler.backends.glance import phones_without_name
+    from profiler.devices import AdbDevice
+
+    known = {device.serial for device in devices if isinstance(device, AdbDevice)}
     try:
-        with open_backend(device) as backend:
-            return _Answer(device.name, device.backend, backend.source, backend.facts(), backend.checks())
+        found = phones_without_name(known)
     except PocketnasError as error:
-        return _Answer(device.name, device.backend, error=str(error))
+        screen.warn(str(error))
+        return []
+    # JSON's text is YAML's as well, whatever is in it.
+    settings = "backend: adb, serial: {}, program: path/to/benchmark_model"
+    return [(serial, state, f"phone: {{{settings.format(json.dumps(serial))}}}") for serial, state in found.items()]
 
 
-def _row(answer: _Answer) -> list[object]:
-    facts = answer.facts
-    if facts is None:
-        return [answer.device, answer.backend, "", "not reached", "", "", "", ""]
-    runtime = f"{facts.runtime} {facts.runtime_version}"
+def _row(glance: Glance) -> list[object]:
+    what = system = ""
+    if glance.phone:
+        what = ", ".join(part for part in (glance.phone.model, glance.phone.soc) if part)
+        system = f"Android {glance.phone.android}" if glance.phone.android else "Android"
+    elif glance.facts:
+        facts = glance.facts
+        what = f"{facts.processor}, {facts.runtime} {facts.runtime_version}, {_threads(facts.threads)}"
+        what += f", {facts.accelerator}"
+        system = facts.system
+    health = glance.health
     return [
-        answer.device,
-        answer.backend,
-        answer.source,
-        facts.processor,
-        facts.cores,
-        runtime,
-        facts.threads,
-        facts.accelerator,
+        glance.device,
+        glance.state,
+        what,
+        system,
+        _figure(health.battery_percent if health else None, "%"),
+        _figure(health.temperature_c if health else None, "°C"),
+        glance.source or "",
     ]
+
+
+def _figure(value: Any, unit: str) -> str:
+    return "" if value is None else f"{value:.0f} {unit}"
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"

@@ -164,6 +164,11 @@ class Backend(ABC):
         """The proof, shown to the store with each row, that this job has the device; None where no other could."""
         return None
 
+    @property
+    def holder(self) -> str | None:
+        """The other job that has the device, as it wrote itself down; None when it is free."""
+        return None
+
     @abstractmethod
     def __enter__(self) -> Self: ...
 

@@ -90,6 +90,11 @@ class HostBackend(Backend):
         return self._lease.fence
 
     @property
+    def holder(self) -> str | None:
+        """The other job that has it."""
+        return self._lease.holder
+
+    @property
     def worker_pid(self) -> int:
         """Process id of the worker that runs models now, or ran the last one.
 

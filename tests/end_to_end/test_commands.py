@@ -86,7 +86,7 @@ def test_devices_command_asks_the_host(capsys: pytest.CaptureFixture[str], tmp_p
     config = tmp_path / "devices.yaml"
     config.write_text("devices:\n  here: {backend: host}\n  gone: {backend: host, python: /nowhere/python}\n")
     here, gone = _json(["devices", "--config", str(config)], capsys)["devices"]  # type: ignore[misc]
-    assert here["source"] == "measured" and here["facts"]["runtime"] == "litert" and here["error"] is None
-    assert gone["facts"] is None and "/nowhere/python" in gone["error"]
+    assert here["source"] == "measured" and here["facts"]["runtime"] == "litert" and here["state"] == "device"
+    assert gone["facts"] is None and gone["state"] == "error" and "/nowhere/python" in gone["detail"]
     assert run(["devices", "--config", str(config)]) == 0
-    assert "not reached" in capsys.readouterr().out
+    assert "/nowhere/python" in capsys.readouterr().out
