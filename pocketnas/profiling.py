@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from pocketnas._observer import Observer
 from profiler.kernels import FUSION_RULES, Kernel, sample_kernels
-from profiler.measure import PROTOCOLS, Measurement, Progress, Protocol, measure
+from profiler.measure import Measurement, Progress, Protocol, measure
 from profiler.workload import Dtype, Workload
 
 if TYPE_CHECKING:
@@ -51,19 +50,6 @@ def network_workloads(
     """Choose what to measure of given networks: each as a whole, and at most `kernels` of their kernels."""
     chosen = sample_kernels(networks, kernels, rng, rules=FUSION_RULES[runtime]) if kernels else []
     return [*_of_kernels(chosen, dtype), *(Workload(network, dtype) for network in networks)]
-
-
-def default_protocol(backend: Backend, workloads: Sequence[Workload]) -> Protocol:
-    """Return the protocol that suits an open device and what is measured on it.
-
-    Kernels share processes, as branches of one model, where the device asks for it; whole networks in the
-    same campaign are measured alone.
-    """
-    if all(workload.kind == "network" for workload in workloads):
-        return PROTOCOLS["quick"]
-    if backend.kernels_per_process > 1:
-        return replace(PROTOCOLS["packed"], kernels_per_pack=backend.kernels_per_process)
-    return PROTOCOLS["kernels"]
 
 
 def measure_workloads(

@@ -4,8 +4,8 @@ Starting a process costs a hundred times what a kernel does, so one process meas
 branch is a kernel as it stands in a network: something small writes its inputs just before, so that
 they are in the caches, and something small reads its outputs just after, so that the memory of one
 branch serves the next.  Without the two, data come from main memory and memory-bound kernels take
-three to five times what they do alone; with them, kernels above 20 us took 1.00 of what they do alone
-in the median, and 0.92 to 1.04 in the middle half (LiteRT 2.3 on a server's core).
+three to five times what they do alone; with them, kernels of 20 to 200 us take 1.00 of what they do
+alone in the median, and larger ones 1.04 (bench/profiling_rate.py, LiteRT 2.3 on a server's core).
 
 Runtimes run the branches in the order of the file, but how many rows of a profile a kernel takes, and
 what they are called, changes with the runtime, its version and the numeric type.  So nothing is
