@@ -69,6 +69,7 @@ def _depthwise_conv2d(at: Anchor) -> tuple[Loop, ...]:
         "depthwise_conv2d", "depthwise", at.inputs[0].elements, at.outputs[0].elements,
         rows=at.outputs[0].elements // channels, columns=channels, depth=cells,
         weights=channels * cells, biases=channels if at.operator.use_bias else 0,
+        bursts=at.outputs[0].elements // (channels * at.outputs[0].shape[2]) * at.operator.kernel[0],
     )  # fmt: skip
     return (loop,)
 

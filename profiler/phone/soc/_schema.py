@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -62,7 +61,7 @@ Routines = Annotated[Mapping[RoutineName, Routine], AfterValidator(lambda routin
 def _complete(routines: Mapping[RoutineName, Routine]) -> Mapping[RoutineName, Routine]:
     if missing := [name for name in ROUTINE_NAMES if name not in routines]:
         raise ValueError(f"lacks {', '.join(missing)}")
-    return MappingProxyType(dict(routines))
+    return routines
 
 
 class ClusterLaw(_Part):
