@@ -13,7 +13,7 @@ import pytest
 
 from profiler.backends import Backend, BlockRequest, BlockResult
 from profiler.errors import DeviceBusyError, DeviceOfflineError, MeasurementError
-from profiler.measure import Measurement, Progress, Protocol, measure, measure_fleet
+from profiler.measure import Measurement, Opener, Progress, Protocol, measure, measure_fleet
 from profiler.store import Store
 from profiler.workload import Workload
 from tests.known_law_backend import KnownLawBackend, Law, rows, workloads
@@ -66,7 +66,7 @@ def test_each_device_ends_as_it_would_have_alone(tmp_path: Path) -> None:
 
 def test_a_shutdown_pauses_its_own_campaign_only_and_the_same_call_goes_on(tmp_path: Path) -> None:
     hot = [True]
-    openers = {
+    openers: dict[str, Opener] = {
         "hot": lambda: GoneBackend(fresh_noise=False, name="hot", hot=hot),
         "quiet": partial(quiet, "quiet"),
         "broken": lambda: KnownLawBackend(name="broken", gone_after=7),
@@ -84,6 +84,30 @@ def test_a_shutdown_pauses_its_own_campaign_only_and_the_same_call_goes_on(tmp_p
         records = {record.configuration.device: record.id for record in store.campaigns()}
         assert len(store.blocks(records["hot"])) == 18
         assert len(records) == 3
+
+
+def test_a_device_that_comes_back_while_others_are_measured_goes_on(tmp_path: Path) -> None:
+    hot = [True]
+
+    def cools_down(name: str, step: Progress) -> None:
+        if name == "slow" and step.blocks_done == 6:
+            hot[0] = False
+
+    openers: dict[str, Opener] = {
+        "hot": lambda: GoneBackend(fresh_noise=False, name="hot", hot=hot),
+        "slow": lambda: KnownLawBackend(name="slow", pause_s=0.02),
+    }
+    with Store(tmp_path / "a.db") as store:
+        outcomes = measure_fleet(openers, plan, store, progress=cools_down, pause_s=0.05)
+        assert [outcome.error for outcome in outcomes] == [None, None]
+        assert [len(store.blocks(record.id)) for record in store.campaigns()] == [18, 18]
+
+
+def test_devices_that_pause_do_not_wait_for_one_another(tmp_path: Path) -> None:
+    openers = {name: partial(GoneBackend, fresh_noise=False, name=name) for name in "abc"}
+    with Store(tmp_path / "a.db") as store:
+        outcomes = measure_fleet(openers, plan, store, pause_s=600)
+    assert all(isinstance(outcome.error, DeviceOfflineError) for outcome in outcomes)
 
 
 def test_a_device_that_cannot_be_opened_is_an_outcome(tmp_path: Path) -> None:
