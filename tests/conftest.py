@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes.util
+import importlib.util
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ _NEEDS_INTERPRETER = "tflite_runtime"
 _NEEDS_ADB = "adb_client"
 _ADB_ADVICE = {"debian": "apt-get install adb", "adbutils": "pip install adbutils"}
 _NEEDS_ADBD = "adbd"
+_NEEDS_LIBUSB = "libusb"
 _NEEDS_CORPUS = "device_corpus"
 
 # Tests that import onnxruntime themselves must not let it send usage data; read when it is imported.
@@ -51,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{_NEEDS_INTERPRETER}: needs {TFLITE_RUNTIME_OPTION}")
     config.addinivalue_line("markers", f"{_NEEDS_CORPUS}: needs the saved outputs of real phones")
     config.addinivalue_line("markers", f"{_NEEDS_ADB}(name): needs Google's adb as Debian or adbutils has it")
+    config.addinivalue_line("markers", f"{_NEEDS_LIBUSB}: needs libusb and its Python module")
     config.addinivalue_line("markers", f"{_NEEDS_ADBD}: needs Google's adbd; see {ADBD_OPTION}")
     config.stash[_left_out] = Counter()
 
@@ -61,6 +65,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         hidden[_NEEDS_INTERPRETER] = f"{TFLITE_RUNTIME_OPTION} PATH"
     if not config.getoption(ADBD_OPTION).is_file():
         hidden[_NEEDS_ADBD] = f"scripts/build-adbd, or {ADBD_OPTION} PATH"
+    if ctypes.util.find_library("usb-1.0") is None or importlib.util.find_spec("usb1") is None:
+        hidden[_NEEDS_LIBUSB] = "apt-get install libusb-1.0-0 and pip install libusb1"
     if not DEVICE_CORPUS.is_dir():
         hidden[_NEEDS_CORPUS] = f"${DEVICE_CORPUS_VARIABLE}=FOLDER; {DEVICE_CORPUS} is absent"
     kept: list[pytest.Item] = []

@@ -14,18 +14,22 @@ PAUSES_S = (0.05, 0.2, 0.8, 2.0)
 Result = TypeVar("Result")
 
 
-def with_reconnects(attempt: Callable[[], Result], deadline: Deadline) -> Result:
+def with_reconnects(attempt: Callable[[], Result], deadline: Deadline | None) -> Result:
     """Return what an attempt gives, trying again when the connection fails.
+
+    Args:
+        attempt: What may fail.
+        deadline: Until when; None for a single attempt.
 
     Raises:
         ConnectionError: It failed each time.
         TimeoutError: The deadline came first.
     """
-    for pause_s in PAUSES_S:
+    for pause_s in PAUSES_S if deadline else ():
         try:
             return attempt()
         except ConnectionError:
-            if deadline.remaining_s() <= pause_s:
+            if deadline and deadline.remaining_s() <= pause_s:
                 raise
             time.sleep(pause_s)
     return attempt()

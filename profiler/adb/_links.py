@@ -1,4 +1,4 @@
-"""What carries ADB packets to a device: a TCP connection or a USB port, under the deadline of what uses it."""
+"""What carries ADB packets to a device, under the deadline of what uses it: TCP here, USB in its own module."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import socket
 from adb_shell.transport.base_transport import BaseTransport
 
 from profiler.adb._deadline import Deadline
-from profiler.errors import DeviceError
 
 _CONNECT_TIMEOUT_S = 5.0
 _BUFFER_BYTES = 1 << 20
@@ -65,46 +64,3 @@ class TcpLink(Link):
             raise ConnectionResetError("not connected")
         self._socket.settimeout(self.deadline.remaining_s())
         return self._socket
-
-
-class UsbLink(Link):
-    """A phone on USB, through adb-shell and libusb.
-
-    Args:
-        serial: Serial number; None for the only phone there is.
-    """
-
-    _PACKET_BYTES = 512
-    """A transfer that fills its last USB packet would need an empty one after it, which adb-shell cannot send."""
-
-    def __init__(self, serial: str | None) -> None:
-        try:
-            from adb_shell.transport.usb_transport import UsbTransport
-        except (ImportError, OSError) as err:
-            name = serial or "USB"
-            problem = (
-                "no such device: no adb server lists it, and to look on USB ourselves needs libusb; run 'adb devices' "
-                "to have a server, or pip install 'adb-shell[usb]'"
-            )
-            raise DeviceError(name, problem) from err
-        self._usb = UsbTransport.find_adb(serial)
-
-    def connect(self, transport_timeout_s: float | None) -> None:
-        """Claim the interface."""
-        self._usb.connect(self.deadline.remaining_s())
-
-    def close(self) -> None:
-        """Free the interface."""
-        self._usb.close()
-
-    def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
-        """Return up to `numbytes` bytes."""
-        return bytes(self._usb.bulk_read(numbytes, self.deadline.remaining_s()))
-
-    def bulk_write(self, data: bytes, transport_timeout_s: float | None) -> int:
-        """Send all of the bytes."""
-        if data and len(data) % self._PACKET_BYTES == 0:
-            self._usb.bulk_write(data[:-1], self.deadline.remaining_s())
-            data = data[-1:]
-        self._usb.bulk_write(data, self.deadline.remaining_s())
-        return len(data)

@@ -45,7 +45,7 @@ def device_errors(serial: str, action: str, timeout_s: float) -> Iterator[None]:
         raise DeviceUnauthorizedError(serial, AUTHORIZE_ADVICE) from err
     except ServiceRefusedError as err:
         raise _refusal(serial, action, str(err)) from err
-    except (OSError, exceptions.UsbReadFailedError, exceptions.UsbWriteFailedError) as err:
+    except OSError as err:
         problem = f"connection lost or refused at {action} ({err}); check cable, network and that the phone is on"
         raise DeviceOfflineError(serial, problem) from err
     except exceptions.UsbDeviceNotFoundError as err:

@@ -17,9 +17,10 @@ from adb_shell.hidden_helpers import _AdbTransactionInfo
 from profiler.adb._backoff import with_reconnects
 from profiler.adb._channel import Channel, ServiceRefusedError
 from profiler.adb._deadline import Deadline
-from profiler.adb._links import Link, TcpLink, UsbLink
+from profiler.adb._links import Link, TcpLink
 from profiler.adb._packet_io import PacketIO
 from profiler.adb._seam import device_errors
+from profiler.adb._usb_link import UsbLink
 from profiler.adb.keys import load_or_create_key
 from profiler.adb.transport import Transport
 from profiler.errors import ConfigError
@@ -72,6 +73,7 @@ class DirectTransport(Transport):
         """
         with device_errors(serial, "search on USB", authorize_timeout_s):
             link = UsbLink(serial)
+            link.find()
         return cls(serial, link, key_path=key_path, authorize_timeout_s=authorize_timeout_s)
 
     def close(self) -> None:
@@ -85,10 +87,10 @@ class DirectTransport(Transport):
         listed = self._io.banner.rstrip(b"\0").decode(errors="replace").partition("features=")[2].partition(";")[0]
         return frozenset(feature for feature in listed.split(",") if feature)
 
-    def _open_channel(self, service: str, deadline: Deadline) -> Channel:
+    def _open_channel(self, service: str, deadline: Deadline, *, again: bool = True) -> Channel:
         with ExitStack() as holding:
             holding.enter_context(self._held(deadline))
-            info = with_reconnects(lambda: self._open_stream(service), deadline)
+            info = with_reconnects(lambda: self._open_stream(service), deadline if again else None)
             return _DirectChannel(self._io, info, deadline, self._drop, holding.pop_all().close)
 
     @contextmanager

@@ -128,9 +128,9 @@ class ServerTransport(Transport):
         with self._server.open(deadline, query) as channel:
             return channel.read_block()
 
-    def _open_channel(self, service: str, deadline: Deadline) -> Channel:
+    def _open_channel(self, service: str, deadline: Deadline, *, again: bool = True) -> Channel:
         switch = f"host:transport:{self.serial}"
-        return with_reconnects(lambda: self._server.open(deadline, switch, service), deadline)
+        return with_reconnects(lambda: self._server.open(deadline, switch, service), deadline if again else None)
 
 
 class _ServerChannel(Channel):

@@ -50,8 +50,11 @@ class Transport(ABC):
         self.serial = serial
 
     @abstractmethod
-    def _open_channel(self, service: str, deadline: Deadline) -> Channel:
-        """Open a service by its ADB name; see Channel for what may be raised."""
+    def _open_channel(self, service: str, deadline: Deadline, *, again: bool = True) -> Channel:
+        """Open a service by its ADB name; see Channel for what may be raised.
+
+        With `again` it may be asked for anew where the connection broke before the device had answered.
+        """
 
     @abstractmethod
     def _features(self, deadline: Deadline) -> frozenset[str]:
@@ -70,20 +73,22 @@ class Transport(ABC):
         with device_errors(self.serial, "connect", timeout_s):
             return self._features(Deadline.after(timeout_s))
 
-    def shell(self, command: str, *, timeout_s: float = 30.0, check: bool = False) -> ShellResult:
+    def shell(self, command: str, *, timeout_s: float = 30.0, check: bool = False, again: bool = True) -> ShellResult:
         """Run a command and wait for its end; when time is up it is killed on the device.
 
         Args:
             command: Text for the device's shell; build it with command_line where words come from elsewhere.
             timeout_s: How long it may take.
             check: Whether an exit code other than 0 is an error.
+            again: Whether it may be started a second time where the connection broke at its start, and the first
+                may run unseen; not for what must not run beside itself.
 
         Raises:
             CommandFailedError: It ended without an exit code, or with check, with another than 0.
             DeviceError: The device could not be reached, or time was up.
         """
         output = {"stdout": bytearray(), "stderr": bytearray()}
-        with self.stream(command, timeout_s=timeout_s) as process:
+        with self.stream(command, timeout_s=timeout_s, again=again) as process:
             for name, data in process:
                 output[name] += data
                 if sum(map(len, output.values())) > MAX_OUTPUT_BYTES:
@@ -95,12 +100,13 @@ class Transport(ABC):
             raise CommandFailedError(self.serial, command, code, stdout, stderr)
         return ShellResult(code, stdout, stderr)
 
-    def stream(self, command: str, *, timeout_s: float) -> RemoteProcess:
+    def stream(self, command: str, *, timeout_s: float, again: bool = True) -> RemoteProcess:
         """Start a command whose output is to be read as it comes, in a `with` block.
 
         Args:
             command: Text for the device's shell.
             timeout_s: How long it may take in all, however much it prints.
+            again: As for shell.
 
         Raises:
             DeviceError: The device could not be reached.
@@ -110,7 +116,7 @@ class Transport(ABC):
         with device_errors(self.serial, action, timeout_s):
             v2 = "shell_v2" in self._features(deadline)
             service = "shell,v2,raw:" if v2 else "shell:"
-            channel = self._open_channel(service + wrap_command(command, nonce, v2=v2), deadline)
+            channel = self._open_channel(service + wrap_command(command, nonce, v2=v2), deadline, again=again)
         return RemoteProcess(self, channel, action, nonce, v2=v2)
 
     def push(self, source: Path | bytes, path: str, *, mode: int = 0o644, timeout_s: float = 300.0) -> None:
