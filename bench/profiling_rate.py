@@ -28,7 +28,7 @@ from profiler.backends import Backend, BlockRequest, open_backend
 from profiler.devices import Device, EmulatedDevice, HostDevice
 from profiler.errors import WorkloadFailedError
 from profiler.kernels import random_kernels
-from profiler.measure.pack import Pack, cut_packs
+from profiler.measure import Pack, cut_packs
 from profiler.workload import Workload
 
 RUNS = 20

@@ -302,6 +302,10 @@ class MeasurementError(PocketnasError):
     """A measurement, or what should become one, cannot be used."""
 
 
+class MergedProfileError(MeasurementError):
+    """A profile shows a network as one whole, as delegates to GPUs do, so that its parts cannot be told apart."""
+
+
 class WorkloadFailedError(MeasurementError):
     """A workload gave no result on a device: a fact about the workload, which a search may go on from.
 

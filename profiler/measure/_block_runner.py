@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from profiler.backends.base import PASSING_REASONS, Backend, BlockRequest, BlockResult, Failure
-from profiler.errors import MeasurementError, WorkloadFailedError
-from profiler.measure.pack import MergedProfileError, Pack, PackReading
+from profiler.errors import MeasurementError, MergedProfileError, WorkloadFailedError
+from profiler.measure.pack import Pack, PackReading
 from profiler.measure.protocol import Protocol
 from profiler.measure.records import Block, Way
 from profiler.measure.references import REFERENCE_RUNS, REFERENCE_WARMUP_RUNS, reference_workloads

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from profiler.errors import MeasurementError
+from profiler.errors import MeasurementError, MergedProfileError
 from profiler.measure.references import reference_workloads
 from profiler.network import (
     DepthToSpace,
@@ -62,10 +62,6 @@ _MAP_RANK = 4
 
 _INTERPRETER_ROW = re.compile(r"[A-Z][A-Z0-9_]*")
 """Type of a row of the interpreter itself, such as SOFTMAX; those of delegates are words: Softmax (NC, F32)."""
-
-
-class MergedProfileError(MeasurementError):
-    """A profile shows a network as one whole, as delegates to GPUs do, so that no pack can be told apart."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import pytest
 
 from profiler.backends import Backend, BlockRequest, open_backend
 from profiler.devices import HostDevice
-from profiler.errors import MeasurementError
+from profiler.errors import MeasurementError, MergedProfileError
 from profiler.kernels import random_kernels
 from profiler.measure import pack as packing
-from profiler.measure.pack import MergedProfileError, Pack, cut_packs
+from profiler.measure.pack import Pack, cut_packs
 from profiler.network import (
     AvgPool2d,
     Conv2d,
