@@ -24,6 +24,10 @@ from pocketnas.cli._text import inert
 # Columns that a table gets when nobody looks at it through a terminal, so that piped tables are not cut.
 _PIPED_WIDTH = 160
 
+# What a bar, its figures and the gaps between them take; the title beside them is cut to what is left.
+_FIGURES_CHARACTERS = 44
+_LEAST_TITLE_CHARACTERS = 16
+
 
 class Screen:
     """The two output streams of one command.
@@ -93,8 +97,9 @@ class Screen:
         Yields:
             A function to call, from any thread, with (name, done, total).
         """
-        what = names[0] if len(names) == 1 else f"{len(names)} devices"
-        with self._bars({name: f"{title} {name}" for name in names}, f"{title} {what}") as advance:
+        one = len(names) == 1
+        titles = {name: f"{title} {name}" if one else name for name in names}
+        with self._bars(titles, f"{title} {names[0] if one else f'{len(names)} devices'}") as advance:
             yield advance
 
     @contextmanager
@@ -107,7 +112,8 @@ class Screen:
             bar.update(tasks[name], completed=done, total=total)
 
         with self._bar() as bar:
-            tasks = {name: bar.add_task(inert(title), total=None) for name, title in titles.items()}
+            room = max(_LEAST_TITLE_CHARACTERS, self._err.width - _FIGURES_CHARACTERS)
+            tasks = {name: bar.add_task(inert(title, room), total=None) for name, title in titles.items()}
             yield advance
         count = sum(counts.values())
         counted = f" ({count})" if count else ""
