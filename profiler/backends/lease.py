@@ -79,7 +79,8 @@ class DeviceLease:
     ) -> None:
         self._device, self._wait_s = device, wait_s
         self._lease_s = _default_lease_s() if lease_s is None else lease_s
-        self._key = device if shared is None else shared
+        # A name is this computer's own, also where several computers have one home folder, or one store.
+        self._key = f"{device} on {platform.node()}" if shared is None else shared
         self._record_path = device_file(self._key, ".json")
         self._lock = FileLock(device_file(self._key, ".lock"), thread_local=False)
         self._fence: Fence | None = None

@@ -124,14 +124,14 @@ def test_an_old_sign_of_life_is_no_proof_of_death(folder: Path) -> None:
 
 def test_a_job_on_another_computer_keeps_the_device_for_its_time(folder: Path) -> None:
     """Its lock may not reach us; what it wrote does."""
-    with DeviceLease("phone"):
+    with DeviceLease("phone", shared="serial 7"):
         pass
     (path,) = folder.glob("*.json")
     holder = {"process": 7, "host": "elsewhere", "command": "pocketnas profile", "since": "2026-01-01"}
-    path.write_text(json.dumps({"device": "phone", "token": 8, "lease_s": LEASE_S, "holder": holder}))
-    with pytest.raises(DeviceBusyError, match="process 7 on elsewhere"), DeviceLease("phone"):
+    path.write_text(json.dumps({"device": "serial 7", "token": 8, "lease_s": LEASE_S, "holder": holder}))
+    with pytest.raises(DeviceBusyError, match="process 7 on elsewhere"), DeviceLease("phone", shared="serial 7"):
         pass
-    with DeviceLease("phone", wait_s=20) as mine:
+    with DeviceLease("phone", shared="serial 7", wait_s=20) as mine:
         assert token(mine) > 8
 
 
