@@ -1,5 +1,6 @@
 """An emulated phone that real ADB clients can talk to: protocol, files, shell and commands."""
 
+from profiler.phone.clock import PhoneClock
 from profiler.phone.description import Battery, Cluster, PhoneDescription, load_phone
 from profiler.phone.fault_file import load_faults
 from profiler.phone.faults import EFFECTS, Effect, Fault, FaultKind, FaultScript
@@ -17,6 +18,7 @@ __all__ = [
     "FaultKind",
     "FaultScript",
     "Phone",
+    "PhoneClock",
     "PhoneDescription",
     "PhoneServer",
     "PhoneState",

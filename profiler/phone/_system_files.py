@@ -76,7 +76,6 @@ def _fill_cpus(phone: Phone) -> None:
         related = " ".join(str(one) for one in cluster.cores)
         steps = " ".join(str(step) for step in cluster.frequencies_khz)
         for name, text in (
-            ("scaling_max_freq", str(cluster.frequencies_khz[-1])),
             ("scaling_min_freq", str(cluster.frequencies_khz[0])),
             ("cpuinfo_max_freq", str(cluster.frequencies_khz[-1])),
             ("cpuinfo_min_freq", str(cluster.frequencies_khz[0])),
@@ -87,6 +86,7 @@ def _fill_cpus(phone: Phone) -> None:
         ):
             place(f"{folder}/{name}", f"{text}\n".encode(), mode=0o444)
         present = _text(partial(_present_frequency, phone, cluster))
+        place(f"{folder}/scaling_max_freq", _text(partial(_highest_frequency, phone, cluster)), mode=0o444)
         place(f"{folder}/scaling_cur_freq", present, mode=0o444)
         place(f"{folder}/cpuinfo_cur_freq", present, mode=0o400)
 
@@ -105,9 +105,15 @@ def _text(make: Callable[[], str]) -> Callable[[], bytes]:
 
 def _present_frequency(phone: Phone, cluster: Cluster) -> str:
     """Return the step that a cluster runs at now, in kHz."""
-    wanted = cluster.frequencies_khz[-1] * phone.state.clock_share
-    step = max([step for step in cluster.frequencies_khz if step <= wanted], default=cluster.frequencies_khz[0])
+    wanted = cluster.frequencies_khz[-1] * phone.state.frequency_share[cluster.name]
+    step = min(cluster.frequencies_khz, key=lambda step: abs(step - wanted))
     return f"{step}\n"
+
+
+def _highest_frequency(phone: Phone, cluster: Cluster) -> str:
+    """Return the highest step that heat leaves to a cluster, in kHz."""
+    limit = cluster.frequencies_khz[-1] * phone.dynamics.cap_share
+    return f"{max((step for step in cluster.frequencies_khz if step <= limit), default=cluster.frequencies_khz[0])}\n"
 
 
 def _present_temperature(phone: Phone, zone: str) -> str:

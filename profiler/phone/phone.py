@@ -10,15 +10,21 @@ import numpy as np
 
 from profiler.phone._keys import Keyring
 from profiler.phone._system_files import fill, mounts
+from profiler.phone.clock import PhoneClock
 from profiler.phone.commands import Command
 from profiler.phone.description import PhoneDescription
+from profiler.phone.dynamics import Dynamics
 from profiler.phone.faults import Fault, FaultScript
 from profiler.phone.files import FileSystem
 from profiler.phone.processes import ProcessTable
+from profiler.phone.programs import VirtualPrograms
 from profiler.phone.state import PhoneState
 
 FEATURES = ("shell_v2", "cmd", "stat_v2", "ls_v2", "fixed_push_mkdir", "sendrecv_v2", "delayed_ack")
 """What an adbd of Android 12 and later offers, without compression and without what is not emulated."""
+
+_EMULATED = {"ro.pocketnas.emulated": "1"}
+"""Says to everyone who asks that no number of this phone was measured."""
 
 ProgramFinder = Callable[[bytes], Command | None]
 
@@ -32,13 +38,15 @@ class Phone:
         secure: Whether computers must show a key that the phone trusts.
         faults: What goes wrong.
         seed: Fixes what differs from boot to boot, and on which occasions faults with a share happen.
-        now_s: Tells the time, in seconds since 1970.
+        clock: Its time; None for one at speed 0 that starts now.
 
     Attributes:
-        state: What changes while it runs; may be changed from outside.
+        clock: Its time.
+        dynamics: What load does to it.
         files: Its file system.
         processes: What runs on it.
         faults: What goes wrong; may be added to.
+        seed: What fixes its chances.
         keyring: Keys of the computers it trusts.
         programs: Finders of the programs that pushed files are.
         on_cut: Called when its connections break because it restarts or goes; whoever serves it puts itself there.
@@ -52,26 +60,37 @@ class Phone:
         secure: bool = True,
         faults: Iterable[Fault] = (),
         seed: int = 0,
-        now_s: Callable[[], float] = time.time,
+        clock: PhoneClock | None = None,
     ) -> None:
         self.description, self.features, self.secure = description, tuple(features), secure
-        self._seed, self._boots = seed, 0
-        self.state = PhoneState(boot_id=_boot_id(seed, 0))
+        self.seed, self._boots = seed, 0
+        self.clock = clock or PhoneClock()
+        self._state = PhoneState(boot_id=_boot_id(seed, 0))
+        self.dynamics = Dynamics(description, self._state, self.clock)
         self.processes = ProcessTable()
         self.faults = FaultScript(faults, seed=seed)
         self.keyring = Keyring()
-        self.programs: list[ProgramFinder] = []
+        self.programs: list[ProgramFinder] = [VirtualPrograms()]
         self.on_cut: list[Callable[[], None]] = []
-        self.now_s = now_s
-        self._booted_s = now_s()
+        self._booted_s = self.clock.elapsed_s
         self._has_booted = self._returned = self._after(0.0)
-        self.files = FileSystem(mounts(description), now_s)
+        self.files = FileSystem(mounts(description), self.now_s)
         fill(self)
+
+    @property
+    def state(self) -> PhoneState:
+        """What changes while it runs, as it is now; may be changed from outside."""
+        self.dynamics.catch_up()
+        return self._state
+
+    def now_s(self) -> float:
+        """Return its time, in seconds since 1970."""
+        return self.clock.now_s
 
     @property
     def uptime_s(self) -> float:
         """Seconds since it booted."""
-        return self.now_s() - self._booted_s
+        return self.clock.elapsed_s - self._booted_s
 
     @property
     def present(self) -> bool:
@@ -82,7 +101,8 @@ class Phone:
     def properties(self) -> dict[str, str]:
         """What `getprop` says at this moment."""
         booted = "1" if self._has_booted() else ""
-        return self.description.properties | {"sys.boot_completed": booted, "dev.bootcomplete": booted}
+        boot = {"sys.boot_completed": booted, "dev.bootcomplete": booted}
+        return self.description.properties | _EMULATED | boot
 
     def reboot(self, *, boot_s: float | None = 0.0) -> None:
         """Start anew: processes end, connections break, files and settings stay.
@@ -91,9 +111,9 @@ class Phone:
             boot_s: How long until it has booted; None for never.
         """
         self._boots += 1
-        self._booted_s = self.now_s()
+        self._booted_s = self.clock.elapsed_s
         self._has_booted = self._after(boot_s)
-        self.state.boot_id = _boot_id(self._seed, self._boots)
+        self.state.boot_id = _boot_id(self.seed, self._boots)
         self.state.fixed_performance = False
         self.processes.end_all()
         for cut in self.on_cut:
@@ -120,6 +140,10 @@ class Phone:
         names = ("ro.product.name", "ro.product.model", "ro.product.device")
         told = "".join(f"{name}={self.description.properties.get(name, '')};" for name in names)
         return f"device::{told}features={','.join(self.features)}"
+
+    def runs(self, abi: str | None) -> bool:
+        """Say whether programs for a binary interface can be executed."""
+        return abi in self.description.properties.get("ro.product.cpu.abilist", "").split(",")
 
     def program_of(self, content: bytes) -> Command | None:
         """Return what runs when a pushed file of this content is started; None when it is no known program."""

@@ -26,6 +26,7 @@ class Process:
         uid: Whose it is.
         task: What runs it; None for the system's own.
         signal: What ended it, once something has.
+        affinity: Cores that it may run on; None for all.
     """
 
     pid: int
@@ -35,6 +36,7 @@ class Process:
     uid: int = 2000
     task: asyncio.Task[int] | None = None
     signal: int | None = None
+    affinity: tuple[int, ...] | None = None
 
     async def wait(self) -> int:
         """Return its exit code, 128 + the signal if one ended it; what waits may itself be ended without harm to it."""
@@ -73,6 +75,7 @@ class ProcessTable:
         self._next += 1
         group = parent.group if parent else pid
         process = Process(pid, group, parent.pid if parent else _ADBD_PID, arguments)
+        process.affinity = parent.affinity if parent else None
         process.task = asyncio.get_running_loop().create_task(run(process))
         self._processes[pid] = process
         process.task.add_done_callback(lambda _: self._processes.pop(pid, None))

@@ -36,7 +36,7 @@ class Call:
         folder: Its working folder.
         variables: Variables of its shell.
         process: The process it runs in.
-        run: Runs another command and gives its exit code.
+        run: Runs another command and gives its exit code; in a process that is given, which becomes that command.
     """
 
     phone: Phone
@@ -46,7 +46,7 @@ class Call:
     folder: str
     variables: Mapping[str, str]
     process: Process
-    run: Callable[[Sequence[str], Pipes], Awaitable[int]]
+    run: Callable[[Sequence[str], Pipes, Process | None], Awaitable[int]]
 
     @property
     def files(self) -> FileSystem:

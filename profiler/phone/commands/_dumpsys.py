@@ -38,12 +38,14 @@ def _battery(call: Call) -> str:
 
 def _thermalservice(call: Call) -> str:
     state = call.phone.state
+    overridden = state.reported_status is not None
+    status = state.reported_status if overridden else state.thermal_status
     readings = "".join(_temperature(state, zone) for zone in call.phone.description.thermal_zones)
     return (
-        "IsStatusOverride: false\n"
+        f"IsStatusOverride: {str(overridden).lower()}\n"
         "ThermalEventListeners:\n\tcallbacks: 1\n\tkilled: false\n\tbroadcasts count: -1\n"
         "ThermalStatusListeners:\n\tcallbacks: 2\n\tkilled: false\n\tbroadcasts count: -1\n"
-        f"Thermal Status: {state.thermal_status}\n"
+        f"Thermal Status: {status}\n"
         f"Cached temperatures:\n{readings}"
         "HAL Ready: true\nHAL connection:\n\tThermalHAL 2.0 connected: yes\n"
         f"Current temperatures from HAL:\n{readings}"

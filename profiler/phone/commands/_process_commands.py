@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from profiler.phone.commands._call import Answer, Call, Command, text
 from profiler.phone.files import SHELL_USER
+from profiler.phone.processes import Process
 
 _SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "ABRT": 6, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
 _USERS = {0: "root", 1000: "system", 2000: "shell"}
@@ -109,7 +110,7 @@ async def _timeout(call: Call) -> Answer:
         return call.failure("Needs 2 arguments")
     try:
         async with asyncio.timeout(seconds or None):
-            return Answer(code=await call.run(words[1:], call.pipes))
+            return Answer(code=await call.run(words[1:], call.pipes, None))
     except TimeoutError:
         for process in call.phone.processes:
             if process.parent == call.process.parent and process.arguments == tuple(words[1:]):
@@ -132,22 +133,38 @@ async def _taskset(call: Call) -> Answer:
         words.pop(0)
     if not words:
         return call.failure("Needs 1 argument")
-    cores = call.phone.description.cores
     if by_pid and len(words) == 1:
-        return text(f"pid {words[0]}'s current affinity mask: {sum(1 << core for core in cores):x}\n")
+        return _affinity(call, words[0])
     try:
         mask = int(words[0], 16)
     except ValueError:
         return call.failure(f"bad mask '{words[0]}'")
-    if not mask & sum(1 << core for core in cores):
-        return call.failure(f"pid {call.process.pid}: Invalid argument")
-    return Answer(code=0 if by_pid else await call.run(words[1:], call.pipes))
+    chosen = tuple(core for core in call.phone.description.cores if mask >> core & 1)
+    process = _process(call, words[1]) if by_pid else call.process
+    if process is None:
+        return call.failure(f"pid {words[1]}: No such process")
+    if not chosen:
+        return call.failure(f"pid {process.pid}: Invalid argument")
+    process.affinity = chosen
+    return Answer() if by_pid else Answer(code=await call.run(words[1:], call.pipes, process))
+
+
+def _affinity(call: Call, word: str) -> Answer:
+    process = _process(call, word)
+    if process is None:
+        return call.failure(f"pid {word}: No such process")
+    mask = sum(1 << core for core in process.affinity or call.phone.description.cores)
+    return text(f"pid {word}'s current affinity mask: {mask:x}\n")
+
+
+def _process(call: Call, word: str) -> Process | None:
+    return call.phone.processes.get(int(word)) if word.isdigit() else None
 
 
 async def _nohup(call: Call) -> Answer:
-    return (
-        Answer(code=await call.run(call.arguments, call.pipes)) if call.arguments else call.failure("Needs 1 argument")
-    )
+    if not call.arguments:
+        return call.failure("Needs 1 argument")
+    return Answer(code=await call.run(call.arguments, call.pipes, call.process))
 
 
 def _id(call: Call) -> Answer:

@@ -86,10 +86,10 @@ def _cmd(call: Call) -> Answer:
             call.phone.state.fixed_performance = value == "true"
             return Answer()
         case ("thermalservice", "override-status", status) if status.isdigit() and int(status) <= 6:
-            call.phone.state.thermal_status = int(status)
+            call.phone.state.reported_status = int(status)
             return Answer()
         case ("thermalservice", "reset"):
-            call.phone.state.thermal_status = 0
+            call.phone.state.reported_status = None
             return Answer()
         case (service, *_):
             return Answer(stderr=f"cmd: Can't find service: {service}\n", code=20)

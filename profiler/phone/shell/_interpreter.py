@@ -13,12 +13,17 @@ from profiler.phone.commands import COMMANDS, Answer, Call, Command
 from profiler.phone.files import SHELL_USER, File, Folder
 from profiler.phone.phone import Phone
 from profiler.phone.processes import Process
+from profiler.phone.programs import abi_of, bits_of
 from profiler.phone.shell._expansion import Expander
 from profiler.phone.shell._grammar import Group, Item, Pipeline, Redirect, Script, ShellSyntaxError, Simple, parse
 
 _SHELL = "/system/bin/sh"
 _MAX_CAPTURE_BYTES = 64 << 20
 _MAX_DEPTH = 20
+_COMMAND_S = 0.002
+"""What starting a small command takes on the phone's clock."""
+_HEAD_BYTES = 4096
+"""What a kernel looks at to tell what a file is."""
 _NOT_FOUND, _NOT_EXECUTABLE, _BROKEN_PIPE = 127, 126, 128 + 13
 _ENVIRONMENT = {
     "PATH": "/product/bin:/apex/com.android.runtime/bin:/system/bin:/odm/bin:/vendor/bin",
@@ -175,7 +180,9 @@ class _Shell:
             return 0
         return await self._execute(words, pipes, {**self._variables, **assigned})
 
-    async def _execute(self, words: Sequence[str], pipes: Pipes, variables: dict[str, str]) -> int:
+    async def _execute(
+        self, words: Sequence[str], pipes: Pipes, variables: dict[str, str], process: Process | None = None
+    ) -> int:
         name, *arguments = words
         if builtin := self._BUILTINS.get(name):
             return await builtin(self, arguments, pipes)
@@ -190,21 +197,29 @@ class _Shell:
             self._folder,
             variables,
             self._process,
-            lambda words, pipes: self._execute(words, pipes, variables),
+            lambda words, pipes, process: self._execute(words, pipes, variables, process),
         )
+        await self._phone.clock.spend(_COMMAND_S)
         if inspect.iscoroutinefunction(found):
-            return await self._lasting(tuple(words), found, call)
+            return await self._lasting(tuple(words), found, call, process)
         return await _deliver(cast(Answer, found(call)), pipes)
 
-    async def _lasting(self, words: tuple[str, ...], command: Callable[[Call], Awaitable[Answer]], call: Call) -> int:
+    async def _lasting(
+        self,
+        words: tuple[str, ...],
+        command: Callable[[Call], Awaitable[Answer]],
+        call: Call,
+        becoming: Process | None,
+    ) -> int:
         """Run a command that takes time as a process of its own, so that it is listed and can be killed."""
 
         async def body(process: Process) -> int:
             return await _deliver(await command(call.as_process(process)), call.pipes)
 
-        if self._becomes_command:
-            self._process.arguments = words
-            return await body(self._process)
+        becoming = self._process if self._becomes_command else becoming
+        if becoming is not None:
+            becoming.arguments = words
+            return await body(becoming)
         child = self._phone.processes.start(words, self._process, body)
         return await child.wait()
 
@@ -225,13 +240,17 @@ class _Shell:
             why = "Is a directory" if isinstance(node, Folder) else "Permission denied"
             await self._complain(f"{name}: can't execute: {why}", pipes)
             return _NOT_EXECUTABLE
-        content = bytes(cast(File, node).read())
+        content = cast(File, node).read()
         if posixpath.dirname(path) == "/system/bin" and posixpath.basename(path) in COMMANDS:
             return COMMANDS[posixpath.basename(path)]
-        if program := self._phone.program_of(content):
+        head = bytes(content[:_HEAD_BYTES])
+        if self._phone.runs(abi_of(head)) and (program := self._phone.program_of(head)):
             return program
-        if content[:4] == b"\x7fELF" or b"\0" in content[:80]:
-            await self._complain(f"{name}: not executable: 64-bit ELF file", pipes)
+        if bits := bits_of(head):
+            await self._complain(f"{name}: not executable: {bits}-bit ELF file", pipes)
+            return _NOT_EXECUTABLE
+        if b"\0" in head:
+            await self._complain(f"{name}: not executable: magic {head[:2].hex().upper()}", pipes)
             return _NOT_EXECUTABLE
         return self._script(content.decode(errors="surrogateescape"))
 

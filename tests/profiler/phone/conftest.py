@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from profiler.phone import Phone, load_phone
+from profiler.phone import Phone, PhoneClock, load_phone
 from profiler.phone._io import ByteInput, Pipes
 from profiler.phone.shell import run_script
 
@@ -20,7 +20,7 @@ class Ran:
 
 @pytest.fixture
 def phone() -> Phone:
-    return Phone(load_phone("pixel4"), now_s=lambda: 1_700_000_000.0)
+    return Phone(load_phone("pixel4"), clock=PhoneClock(start_unix_s=1_700_000_000.0))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from profiler.adb import DirectTransport
 from profiler.errors import DeviceError, TransferError
-from profiler.phone import Fault, Phone, PhoneServer, load_phone
+from profiler.phone import Fault, Phone, PhoneClock, PhoneServer, load_phone
 
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 
@@ -40,14 +40,14 @@ def test_reboot_ends_processes_and_changes_the_boot_id(phone: Phone, direct: Dir
 
 
 def test_a_boot_is_over_when_the_phones_clock_says_so() -> None:
-    now_s = 1e9
-    phone = Phone(load_phone("pixel4"), now_s=lambda: now_s)
+    clock = PhoneClock()
+    phone = Phone(load_phone("pixel4"), clock=clock)
     phone.reboot(boot_s=60)
     assert phone.properties["sys.boot_completed"] == ""
-    now_s += 61
+    clock.sleep_s(61)
     assert phone.properties["sys.boot_completed"] == "1"
     phone.reboot(boot_s=None)
-    now_s += 1e6
+    clock.sleep_s(1e6)
     assert phone.properties["sys.boot_completed"] == ""
 
 
