@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from profiler.backends import Backend, BlockRequest, open_backend
 from profiler.devices import HostDevice
@@ -178,15 +179,15 @@ def _profile(backend: Backend, pack: Pack) -> tuple[OperatorTime, ...]:
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_litert_rows_find_their_kernels(profile: Callable[[Pack], tuple[OperatorTime, ...]], dtype: Dtype) -> None:
-    """Kernels of very unequal cost and of several rows, in two orders: each has about the same latency in both."""
+    """Kernels of very unequal cost and of several rows, in two orders: they rank the same in both."""
     drawn = [Workload(found.network, kind=found.kind) for found in random_kernels(12, np.random.default_rng(5))]
     work = [Workload(each.network, dtype, each.kind) for each in (*drawn, *HARD.values())]
     there, back = Pack(tuple(work)), Pack(tuple(reversed(work)))
     first = there.read(profile(there)).latencies_ms
     second = back.read(profile(back)).latencies_ms[::-1]
-    pairs = [(one, two) for one, two in zip(first, second, strict=True) if one and two and min(one, two) > 0.02]
-    assert len(pairs) >= 5
-    assert np.median([abs(np.log(one / two)) for one, two in pairs]) < 0.5
+    pairs = [(one, two) for one, two in zip(first, second, strict=True) if one and two]
+    assert len(pairs) >= 10
+    assert spearmanr([one for one, _ in pairs], [two for _, two in pairs]).statistic > 0.8
     for name in ("large", "resize_nearest"):
         place = len(drawn) + list(HARD).index(name)
         assert first[place] is not None
