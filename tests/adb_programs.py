@@ -93,6 +93,7 @@ class AdbDaemon:
         self.folder, self.port = folder, free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._keys = folder / "trusted"
+        self._parents: list[subprocess.Popen[str]] = []
         # Nobody need not be able to reach the place where it was built.
         self._program = shutil.copy(path, folder / "adbd")
         (folder / "properties").write_text(
@@ -113,21 +114,31 @@ class AdbDaemon:
         }
         command = [sys.executable, str(Path(__file__).with_name("reaping_parent.py")), self._program]
         with (self.folder / "log").open("ab") as log:
-            self._parent = subprocess.Popen(
+            parent = subprocess.Popen(
                 command, env=environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True
             )
-        assert self._parent.stdout is not None
-        self._pid = int(self._parent.stdout.readline())
+        self._parents.append(parent)
+        assert parent.stdout is not None
+        self._pid = int(parent.stdout.readline())
+        self._await(listening=True)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does; what it has started runs on."""
+        os.kill(self._pid, signal.SIGKILL)
+        self._await(listening=False)
+
+    def stop(self) -> None:
+        self.kill()
+        for parent in self._parents:
+            parent.kill()
+            parent.communicate()
+
+    def _await(self, *, listening: bool) -> None:
         for _ in range(200):
-            if self._parent.poll() is None and _listens(self.port):
+            if _listens(self.port) == listening:
                 return
             time.sleep(0.02)
         raise AssertionError((self.folder / "log").read_text())
-
-    def kill(self) -> None:
-        if self._parent.poll() is None:
-            os.kill(self._pid, signal.SIGKILL)
-        self._parent.communicate()
 
 
 @contextmanager
@@ -142,7 +153,7 @@ def own_adbd(path: Path, *, secure: bool = False) -> Iterator[AdbDaemon]:
         try:
             yield daemon
         finally:
-            daemon.kill()
+            daemon.stop()
 
 
 def _listens(port: int) -> bool:

@@ -9,6 +9,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Any
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -19,8 +20,10 @@ def main(command: list[str]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     program = subprocess.Popen(command, stdout=subprocess.DEVNULL, **user)
     os.write(1, b"%d\n" % program.pid)
-    while os.wait()[0] != program.pid:
-        pass
+    # Orphans of the program may outlive it.
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
 
 
 main(sys.argv[1:])

@@ -60,6 +60,13 @@ def test_files_go_and_come_back(transport: Transport, here: str, tmp_path: Path)
     assert transport.stat(f"{here}/none") is None
 
 
+def test_names_of_files_are_no_commands(transport: Transport, here: str) -> None:
+    for name in ("a b", "-rf", "$(id)", "a,b", "a\nb", "😀'\""):
+        transport.push(name.encode(), f"{here}/{name}")
+        assert transport.read_file(f"{here}/{name}") == name.encode()
+        assert transport.shell(command_line("cat", f"{here}/{name}")).stdout == name
+
+
 def test_refused_transfers_carry_the_phones_reason(transport: Transport, here: str, tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="Permission denied"):
         transport.push(bytes(3_000_000), "/system/f")
