@@ -83,6 +83,20 @@ class ShapeError(NetworkError):
     """Shapes of an operator's inputs, attributes or weights do not fit together."""
 
 
+class ArchitectureTextError(PocketnasError):
+    """A text does not name an architecture of the catalogue that it was read for.
+
+    Args:
+        problem: What is wrong with it.
+        text: The text.
+    """
+
+    def __init__(self, problem: str, *, text: str) -> None:
+        self.problem, self.text = problem, text
+        shown = text if len(text) <= 80 else text[:79] + "…"
+        super().__init__(f"{shown!r}: {problem}")
+
+
 class ModelFileError(PocketnasError):
     """A file is not the model that it should be: truncated, empty, of another kind, or not supported.
 

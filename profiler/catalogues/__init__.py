@@ -1,0 +1,9 @@
+"""Readers of the short forms in which published catalogues of networks name their architectures.
+
+One module a form: the text, checked, as a value that knows what it stands for. They are examples of the import
+seam: whoever brings a catalogue of their own adds a reader here, and all else works from the value or its Network.
+"""
+
+from profiler.catalogues.nasbench201 import NasBench201Cell
+
+__all__ = ["NasBench201Cell"]
