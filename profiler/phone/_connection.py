@@ -129,7 +129,9 @@ class Connection:
     async def _go_online(self) -> None:
         if not self._online:
             self._online = True
-            await self._send(Packet(CNXN, VERSION, MAX_PAYLOAD_BYTES, self._phone.banner().encode()))
+            await self._send(
+                Packet(CNXN, VERSION, MAX_PAYLOAD_BYTES, self._phone.banner().encode(errors="surrogateescape"))
+            )
 
     async def _open(self, packet: Packet) -> None:
         has_window = packet.arg1 != 0
@@ -152,7 +154,10 @@ class Connection:
         window = packet.arg1 if self._delayed_ack else None
         stream = Stream(self._send, self._last_id, packet.arg0, max_payload=self._max_payload, window=window)
         self._streams[self._last_id] = stream
-        await stream.accept()
+        if self._phone.faults.take("reset_after_open", name):
+            self.abort()
+        else:
+            await stream.accept()
         self._run(self._serve(stream, self._last_id, service))
 
     async def _serve(self, stream: Stream, local_id: int, service: Callable[[Stream], Awaitable[None]]) -> None:

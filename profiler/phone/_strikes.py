@@ -28,10 +28,6 @@ def strike(phone: Phone, occasion: str, run: int | None = None) -> bool:
     return phone.state.boot_id != boot_id
 
 
-def _throttle(phone: Phone, fault: Fault) -> None:
-    phone.state.thermal_status = fault.status
-
-
 def _battery(phone: Phone, fault: Fault) -> None:
     phone.state.level_percent = fault.level_percent
 
@@ -50,7 +46,7 @@ def _no_execute(phone: Phone, _: Fault) -> None:
 
 
 _STRIKES: Mapping[FaultKind, Callable[[Phone, Fault], None]] = {
-    "throttle": _throttle,
+    "throttle": lambda phone, fault: phone.overheat(fault.status, fault.seconds),
     "battery": _battery,
     "screen_off": _screen_off,
     "storage_full": _storage_full,

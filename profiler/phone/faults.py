@@ -13,6 +13,7 @@ FaultKind = Literal[
     "offline",
     "drop_connection",
     "reset_on_open",
+    "reset_after_open",
     "reject_service",
     "cut_push",
     "cut_output",
@@ -55,6 +56,9 @@ EFFECTS: Mapping[FaultKind, Effect] = {
     "offline": _effect("match", "the phone keeps its connection and says nothing more on it"),
     "drop_connection": _effect("", "the connection is closed when the client says hello"),
     "reset_on_open": _effect("match", "the connection is closed when a service is opened"),
+    "reset_after_open": _effect(
+        "match", "a service has begun, and the connection is closed before the client hears of it"
+    ),
     "reject_service": _effect("match", "a service is refused"),
     "cut_push": _effect("match at_bytes", "the connection is closed after `at_bytes` of a pushed file"),
     "cut_output": _effect("match at_bytes", "the connection is closed after `at_bytes` of a command's output"),
@@ -165,20 +169,29 @@ class FaultScript:
         fitting = (entry for entry in list(self._entries) if entry.fault.fits(kind, occasion, run))
         return next((entry.fault for entry in fitting if entry.happens()), None)
 
+    def following_run(self, line: str, run: int, last: int) -> int:
+        """Return the next run of a program, behind `run`, that faults may wait for; `last` when there is none."""
+        waiting = (entry.fault.at_run for entry in list(self._entries) if entry.fault.match in line)
+        return min((at_run for at_run in waiting if at_run is not None and at_run > run), default=last)
+
+    def happened(self, fault: Fault) -> int:
+        """Return how often a fault of the script has happened."""
+        return sum(entry.happened for entry in self._entries if entry.fault is fault)
+
 
 class _Entry:
     """A fault with what has become of it so far."""
 
     def __init__(self, fault: Fault, rng: np.random.Generator) -> None:
         self.fault, self._rng = fault, rng
-        self._fitted, self._happened = 0, 0
+        self._fitted, self.happened = 0, 0
 
     def happens(self) -> bool:
         """Say whether it happens on this fitting occasion, and count it."""
         self._fitted += 1
         lucky = self.fault.share < 1.0 and self._rng.random() >= self.fault.share
-        spent = self.fault.times is not None and self._happened >= self.fault.times
+        spent = self.fault.times is not None and self.happened >= self.fault.times
         if self._fitted <= self.fault.after or lucky or spent:
             return False
-        self._happened += 1
+        self.happened += 1
         return True

@@ -74,6 +74,7 @@ class Phone:
         self.on_cut: list[Callable[[], None]] = []
         self._booted_s = self.clock.elapsed_s
         self._has_booted = self._returned = self._after(0.0)
+        self._cooled = self._after(None)
         self.files = FileSystem(mounts(description), self.now_s)
         fill(self)
 
@@ -81,6 +82,8 @@ class Phone:
     def state(self) -> PhoneState:
         """What changes while it runs, as it is now; may be changed from outside."""
         self.dynamics.catch_up()
+        if self._cooled():
+            self._state.forced_status, self._cooled = None, self._after(None)
         return self._state
 
     def now_s(self) -> float:
@@ -127,6 +130,16 @@ class Phone:
         """
         self._returned = self._after(seconds)
         self.reboot()
+
+    def overheat(self, status: int, seconds: float | None = None) -> None:
+        """Be in a thermal severity, whatever the heat.
+
+        Args:
+            status: Android's number of it.
+            seconds: For how long; None for ever.
+        """
+        self.state.forced_status = status
+        self._cooled = self._after(seconds)
 
     def _after(self, seconds: float | None) -> Callable[[], bool]:
         """Return what says whether seconds have passed, by the phone's clock or by ours, which may stand still."""

@@ -38,6 +38,12 @@ class Process:
     signal: int | None = None
     affinity: tuple[int, ...] | None = None
 
+    def end(self, signal: int) -> None:
+        """End it by a signal, if it is not the system's own."""
+        if self.task is not None:
+            self.signal = signal
+            self.task.cancel()
+
     async def wait(self) -> int:
         """Return its exit code, 128 + the signal if one ended it; what waits may itself be ended without harm to it."""
         if self.task is None:
@@ -99,16 +105,13 @@ class ProcessTable:
         if not mine:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         for process in mine:
-            if signal in _ENDING_SIGNALS and process.task is not None:
-                process.signal = signal
-                process.task.cancel()
+            if signal in _ENDING_SIGNALS:
+                process.end(signal)
 
     def end_all(self) -> None:
         """End everything that a client started, as a reboot does."""
         for process in list(self._processes.values()):
-            if process.task is not None:
-                process.signal = 9
-                process.task.cancel()
+            process.end(9)
 
 
 _ADBD_PID = 1127

@@ -112,3 +112,14 @@ def test_row_06_the_deadline_is_earlier_than_the_last_pause(phone: Phone, direct
     with pytest.raises(DeviceError):
         direct.shell("true", timeout_s=0.5)
     assert time.monotonic() - started < 1
+
+
+def test_row_06_a_command_that_may_have_begun_unseen_is_begun_again_only_if_it_may(
+    phone: Phone, direct: DirectTransport
+) -> None:
+    phone.faults.add(Fault("reset_after_open", match="sleep 44", times=1))
+    with pytest.raises(DeviceOfflineError):
+        direct.shell("sleep 44", again=False)
+    assert direct.shell("pidof sleep").stdout.count(" ") == 0, "the first runs unseen, and no second beside it"
+    phone.faults.add(Fault("reset_after_open", match="echo", times=1))
+    assert direct.shell("echo twice").stdout == "twice\n"

@@ -1,4 +1,4 @@
-"""What the phone's script of faults holds for the timed runs of a program."""
+"""What goes wrong in a program's runs, by the phone's script of faults: in the timed ones only."""
 
 from __future__ import annotations
 
@@ -12,11 +12,30 @@ from profiler.phone.faults import Fault
 from profiler.phone.programs._statistics import Microseconds
 
 _NS_PER_US = 1e3
-_LARGEST_US = np.iinfo(np.int64).max
+_LIMITS = np.iinfo(np.int64)
 
 
-class Mishaps:
-    """The faults of one run of a program.
+class Calm:
+    """Runs in which nothing goes wrong."""
+
+    def room(self, run: int) -> int:
+        """Return how many runs may be made at once."""
+        return _LIMITS.max
+
+    async def before(self, run: int) -> None:
+        """Let happen what happens before a run; returns only if the program goes on."""
+
+    def measured(self, values: Microseconds) -> Microseconds:
+        """Return what the program takes runs, or parts of them, to have lasted."""
+        return values
+
+    def counted(self, count: int) -> int:
+        """Return how many runs the program takes itself to have made."""
+        return count
+
+
+class Mishaps(Calm):
+    """The timed runs of a program.
 
     Args:
         call: The program as it was called; its command line is what faults choose by.
@@ -25,32 +44,32 @@ class Mishaps:
     def __init__(self, call: Call) -> None:
         self._phone, self._process = call.phone, call.process
         self._line = " ".join((call.name, *call.arguments))
-        self._latency: Fault | None = None
+        self._wrong: Fault | None = None
 
-    def room(self, run: int) -> int | None:
-        """Return how many runs may be made at once before something can go wrong again; None for any number."""
-        following = self._phone.faults.following_run(self._line, run)
-        return None if following is None else following - run
+    def room(self, run: int) -> int:
+        """Return how many runs may be made until something can go wrong again."""
+        return self._phone.faults.following_run(self._line, run, super().room(run)) - run
 
     async def before(self, run: int) -> None:
-        """Let happen what happens before a timed run; returns only if the program goes on."""
+        """Let happen what happens before a timed run."""
         faults = self._phone.faults
         strike(self._phone, self._line, run)
-        self._latency = faults.take("wrong_latency", self._line, run=run) or self._latency
+        self._wrong = faults.take("wrong_latency", self._line, run=run) or self._wrong
         if fault := faults.take("kill", self._line, run=run):
             self._process.end(fault.signal)
         if faults.take("hang", self._line, run=run):
             await asyncio.Event().wait()
-        await asyncio.sleep(0)  # what has ended it comes through here
+        await asyncio.sleep(0)  # where a process that was ended stops
 
     def measured(self, values: Microseconds) -> Microseconds:
-        """Return what the program takes runs, or parts of them, to have lasted."""
-        if self._latency is None:
+        """Return the script's latency in the place of all, as far as whole microseconds of 64 bits can hold it."""
+        if self._wrong is None:
             return values
-        wrong_us = min(float(_LARGEST_US), np.floor(self._latency.latency_ns / _NS_PER_US))
-        return np.full_like(values, _LARGEST_US if wrong_us >= _LARGEST_US else int(wrong_us))
+        microseconds = self._wrong.latency_ns / _NS_PER_US
+        held = _LIMITS.max if microseconds >= _LIMITS.max else max(_LIMITS.min, int(np.floor(microseconds)))
+        return np.full_like(values, held)
 
     def counted(self, count: int) -> int:
-        """Return how many runs the program takes itself to have made."""
+        """Return the script's number."""
         fault = self._phone.faults.take("wrong_count", self._line, run=0)
         return count if fault is None else fault.count

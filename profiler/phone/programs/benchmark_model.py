@@ -1,12 +1,10 @@
-"""The virtual `benchmark_model`: reads the pushed .tflite, takes its times from the phone's law, writes what the
-real one does.
+"""The virtual `benchmark_model`: it reads the pushed .tflite, takes its times from the law, writes as the real one.
 
 Source: tflite/tools/benchmark of LiteRT 2.1; its log goes to standard error, as the real one's does on Android.
 """
 
 from __future__ import annotations
 
-import math
 import contextlib
 
 import numpy as np
@@ -25,6 +23,7 @@ from profiler.phone.programs._delegates import (
 )
 from profiler.phone.programs._flags import Flag, ParsedFlags, parse_flags, shown, usage
 from profiler.phone.programs._log import Log
+from profiler.phone.programs._mishaps import Calm, Mishaps
 from profiler.phone.programs._op_profile import OpProfile
 from profiler.phone.programs._plan import Plan, PlanShelf
 from profiler.phone.programs._protobuf import bytes_field
@@ -97,8 +96,8 @@ class _Benchmark:
         runs = Runs(self._phone.description, plan, placement, seed, lambda: self._phone.dynamics.cap_share)
         init_us, of_init = await self._initialise(runs, plan, len(content))
         profile = self._profile(plan)
-        warmup = await self._stage(runs, "warmup_runs", "warmup_min_secs")
-        regular = await self._stage(runs, "num_runs", "min_secs", profile)
+        warmup = await self._stage(runs, "warmup_runs", "warmup_min_secs", Calm())
+        regular = await self._stage(runs, "num_runs", "min_secs", Mishaps(self._call), profile)
         init_kb = _BASE_KB + (plan.weight_bytes + plan.arena_bytes) // 1024
         results = BenchmarkResults(
             file_bytes=len(content),
@@ -181,7 +180,7 @@ class _Benchmark:
         return OpProfile(plan.rows[: max(0, entries - 1)])
 
     async def _stage(
-        self, runs: Runs, least: str, least_s: str, profile: OpProfile | None = None
+        self, runs: Runs, least: str, least_s: str, mishaps: Calm, profile: OpProfile | None = None
     ) -> StatWithPercentiles:
         """Make the runs of the warm-up or the benchmark."""
         flags, clock = self._flags, self._phone.clock
@@ -200,12 +199,17 @@ class _Benchmark:
             profiled=profile is not None,
         )
         stat = StatWithPercentiles()
-        while (chunk := runs.chunk(stage, stat.count)) is not None:
+        while True:
+            await mishaps.before(stat.count)
+            chunk = runs.chunk(stage, stat.count, at_most=mishaps.room(stat.count))
+            if chunk is None:
+                break
             with self._phone.dynamics.loaded(chunk.power_w, chunk.shares):
                 await clock.spend(chunk.seconds)
-            stat.add(chunk.durations_us)
+            stat.add(mishaps.measured(chunk.durations_us))
             if profile is not None and chunk.rows_us is not None:
-                profile.add(chunk.rows_us[:, : profile.events])
+                profile.add(mishaps.measured(chunk.rows_us[:, : profile.events]))
+        stat.count = mishaps.counted(stat.count)
         await self._log.info(stat.line() + "\n")
         return stat
 
