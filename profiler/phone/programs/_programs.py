@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from profiler.phone.commands import Command
 from profiler.phone.programs._elf import Tool, tool_of
 from profiler.phone.programs.benchmark_model import BenchmarkModel
+from profiler.phone.programs.onnxruntime_perf_test import OnnxruntimePerfTest
 
 
 class VirtualPrograms:
     """The programs of one phone; each keeps what it knows of the models that it was given last."""
 
     def __init__(self) -> None:
-        self._commands: Mapping[Tool, Command] = {"benchmark_model": BenchmarkModel().run}
+        self._commands: Mapping[Tool, Command] = {
+            "benchmark_model": BenchmarkModel().run,
+            "onnxruntime_perf_test": OnnxruntimePerfTest().run,
+        }
 
     def __call__(self, content: bytes) -> Command | None:
         """Return what runs when a file of this content is started; None when it is none of the programs."""

@@ -139,13 +139,13 @@ class Runs:
         """Let the process do something else than runs."""
         self.own_s += seconds
 
-    def chunk(self, stage: Stage, run: int, *, at_most: int = _MOST_VALUES) -> Chunk | None:
+    def chunk(self, stage: Stage, run: int, *, at_most: int | None = None) -> Chunk | None:
         """Make the next runs of a stage.
 
         Args:
             stage: Which.
             run: Number of the next run in it.
-            at_most: How many, >= 1.
+            at_most: How many, >= 1; None for any number.
 
         Returns:
             At least one run, or None when the stage is over.
@@ -156,7 +156,7 @@ class Runs:
         steps_s, call_s = self._steps_s(shares), self._call_s(shares, profiled=stage.profiled)
         wanted = 1 + int(_CHUNK_S / (float(steps_s.sum()) + call_s + stage.pause_s))
         width = len(self._plan.rows) if stage.profiled else 1
-        count = max(1, min(wanted, at_most, _MOST_VALUES // width))
+        count = max(1, min(wanted, at_most or wanted, _MOST_VALUES // width))
         durations_s, rows_s = self._draw(steps_s, call_s, count, profiled=stage.profiled)
         ends_s = self.own_s + np.cumsum(durations_s + stage.pause_s)
         starts_s = ends_s - durations_s - stage.pause_s
@@ -179,7 +179,7 @@ class Runs:
         return {name: share for name, share, _ in present}, min(until for *_, until in present)
 
     def _steps_s(self, shares: dict[str, float]) -> Floats:
-        steps_s = self._plan.latencies_s(self._soc, self._placement, shares) * self._step_factors
+        steps_s: Floats = self._plan.latencies_s(self._soc, self._placement, shares) * self._step_factors
         if self._plan.delegate not in HIDING_DELEGATES:
             return steps_s
         # Heat slows the other chips as it does the cores.
