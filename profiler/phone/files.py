@@ -6,10 +6,12 @@ Errors are the system's own (OSError with errno), as commands on a phone print t
 from __future__ import annotations
 
 import errno
+import hashlib
 import itertools
 import os
 import posixpath
 import stat as stat_bits
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +19,8 @@ _MAX_LINKS = 40
 """Linux gives up with ELOOP after as many symbolic links."""
 BLOCK_BYTES = 4096
 _inodes = itertools.count(100_000)
+_LEAST_SHARED_BYTES = 16 * 1024
+"""Smaller contents are not worth looking for."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,19 @@ class Node:
     inode: int = field(default_factory=lambda: next(_inodes))
 
 
+class _Content(bytes):
+    """Bytes that several files have, of one phone or of many."""
+
+
+_contents: weakref.WeakValueDictionary[bytes, _Content] = weakref.WeakValueDictionary()
+"""Large contents by their hash, for as long as a file has them: a hundred phones hold the same models once."""
+
+
 @dataclass
 class File(Node):
     """A file with its bytes, or with what makes them whenever it is read."""
 
-    content: bytearray = field(default_factory=bytearray)
+    content: bytearray | bytes = field(default_factory=bytearray)
     source: Callable[[], bytes] | None = None
 
     def read(self) -> bytes | bytearray:
@@ -258,8 +270,17 @@ class FileSystem:
     def append(self, file: File, data: bytes) -> None:
         """Write at a file's end."""
         file.mount.charge(len(data))
+        if not isinstance(file.content, bytearray):
+            file.content = bytearray(file.content)
         file.content += data
         file.modified_s = int(self._now_s())
+
+    def settle(self, file: File) -> None:
+        """Say that a file is written: what other files, of any phone, have as well is kept once."""
+        if len(file.content) >= _LEAST_SHARED_BYTES:
+            key = hashlib.sha256(file.content).digest()
+            # The file holds it from here on, so that it cannot go in between.
+            file.content = _contents.get(key) or _contents.setdefault(key, _Content(file.content))
 
     def make_folder(self, path: str, user: User, *, parents: bool = False, mode: int = 0o771) -> None:
         """Make a folder; with parents, also those above it, and one that is there is no error."""
