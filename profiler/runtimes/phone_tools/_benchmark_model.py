@@ -27,8 +27,8 @@ _DELEGATE_FLAGS: Mapping[str, tuple[str, ...]] = {
     "nnapi": ("--use_nnapi=true",),
 }
 _OWN_CHIPS = ("gpu", "nnapi")
-_KERNELS_PER_PROCESS = 32
-"""Starting the process and its warm-up take about 0.3 s on a phone; 32 kernels make that a small part of each, and keep
+_KERNELS_PER_PROCESS = 64
+"""Starting the process and its warm-up take about 0.3 s on a phone; 64 kernels make that a small part of each, and keep
 a model's weights and buffers to some tens of megabytes."""
 _ENTRIES_PER_OPERATOR, _LEAST_ENTRIES = 16, 1024
 """An operator leaves up to four events a run, its delegate's among them, and a fused network may be split again."""
@@ -62,7 +62,7 @@ class BenchmarkModel(PhoneTool):
     version_pattern = re.compile(rb"benchmark_model[ -]version[ =:]{1,2}([0-9A-Za-z.+-]{1,40})")
 
     def kernels_per_process(self, accelerator: str) -> int:
-        """Return 32 on the processor; chips of their own show the whole model as one row."""
+        """Return 64 on the processor; chips of their own show the whole model as one row."""
         return 1 if accelerator in _OWN_CHIPS else _KERNELS_PER_PROCESS
 
     def words(self, run: ToolRun) -> tuple[str, ...]:
