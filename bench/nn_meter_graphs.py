@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -64,11 +64,6 @@ class MeasuredNetworks:
     steps: tuple[Step, ...]
     counts: csr_array
 
-    @property
-    def ids(self) -> np.ndarray:
-        """The number at the end of each network's id.  Shape: (n_networks,)."""
-        return self.frame["model"].str.extract(r"_(\d+)$")[0].astype(int).to_numpy()
-
     def selected(self, mask: np.ndarray) -> MeasuredNetworks:
         """Return some of the networks with the steps that they execute."""
         counts = self.counts[mask]
@@ -89,22 +84,32 @@ def read_networks(folder: Path, device: str, delegate: Delegate) -> MeasuredNetw
     rows = pd.read_csv(folder / "latency.csv.gz")
     frame = rows[rows["device"] == device].reset_index(drop=True)
     graphs = {family: _read_json(folder / "graphs" / f"{family}.json.gz") for family in frame["family"].unique()}
+    models = zip(frame["family"], frame["model"], strict=True)
+    return counted(frame, (_steps_of_graph(graphs[family][model], delegate) for family, model in models))
+
+
+def counted(frame: pd.DataFrame, executed: Iterable[Iterable[Step]]) -> MeasuredNetworks:
+    """Return networks as counts of their steps; two steps are one where no law can tell them apart.
+
+    Args:
+        frame: One row a network: family, model, latency_ms.
+        executed: The steps of each network.
+    """
     positions: dict[tuple[object, ...], int] = {}
     steps: list[Step] = []
-    networks, executed = [], []
-    for network, (family, model) in enumerate(zip(frame["family"], frame["model"], strict=True)):
-        for row, activation in _with_activations(graphs[family][model]):
-            for step in _steps(row, activation, delegate):
-                numbers = (
-                    step.routine, step.groups, step.rows, step.columns, step.depth, step.read_bytes, step.weight_bytes,
-                    step.written_bytes, step.copied_bytes, step.bursts,
-                )  # fmt: skip
-                if numbers not in positions:
-                    positions[numbers] = len(steps)
-                    steps.append(step)
-                networks.append(network)
-                executed.append(positions[numbers])
-    counts = csr_array((np.ones(len(networks)), (networks, executed)), shape=(len(frame), len(steps)))
+    networks, columns = [], []
+    for network, own in enumerate(executed):
+        for step in own:
+            numbers = (
+                step.routine, step.groups, step.rows, step.columns, step.depth, step.read_bytes, step.weight_bytes,
+                step.written_bytes, step.copied_bytes, step.bursts,
+            )  # fmt: skip
+            if numbers not in positions:
+                positions[numbers] = len(steps)
+                steps.append(step)
+            networks.append(network)
+            columns.append(positions[numbers])
+    counts = csr_array((np.ones(len(networks)), (networks, columns)), shape=(len(frame), len(steps)))
     return MeasuredNetworks(frame, tuple(steps), counts)
 
 
@@ -123,6 +128,11 @@ def _with_activations(rows: Sequence[Sequence[str | int]]) -> Iterator[tuple[Row
         activation = str(following) if row[0] in _ACTIVATED and following in _ACTIVATIONS else ""
         yield row, activation
         position += 2 if activation else 1
+
+
+def _steps_of_graph(rows: Sequence[Sequence[str | int]], delegate: Delegate) -> Iterator[Step]:
+    for row, activation in _with_activations(rows):
+        yield from _steps(row, activation, delegate)
 
 
 @cache
