@@ -76,6 +76,15 @@ _STEP_OF_ERROR: tuple[tuple[type[PocketnasError], Step], ...] = (
 )
 """At which step an error is; what is not here means that the device is out of reach."""
 
+_WELL: dict[Step, str] = {
+    "authorised": "trusts our key",
+    "storage": "there is room",
+    "settings": "nothing holds the clocks down",
+    "clock": "agrees with ours",
+    "executes": "runs models",
+}
+"""What a step is like where the device says no more of it."""
+
 _BAD_WORKLOAD = 75
 
 
@@ -120,7 +129,7 @@ def examine(device: Device) -> Iterator[Finding]:
             failed = rest[0]
         before = rest[: rest.index(failed)] if rest else []
         for step in before:
-            yield Finding(step, "ok", "")
+            yield Finding(step, "ok", _WELL.get(step, ""))
         yield Finding(failed, "fail", str(error), error.exit_code)
         left = iter(rest[len(before) + 1 :])
     for step in left:
@@ -163,7 +172,8 @@ def _conditions(device: Device, backend: Backend) -> Iterator[Finding]:
 
 def _judged(step: Step, checks: list[Check], well: dict[Step, str]) -> Finding:
     doubts = [check for check in checks if check.suppressible]
-    detail = "; ".join(f"{check.id}: {check.detail}" for check in doubts or checks) or well.get(step, "")
+    told = [f"{check.id}: {check.detail}" for check in checks]
+    detail = "; ".join(told if doubts else [well.get(step, _WELL.get(step, "")), *told])
     if any(check.stops for check in doubts):
         return Finding(step, "fail", detail, _BAD_WORKLOAD)
     return Finding(step, "warn" if doubts else "ok", detail)
@@ -188,6 +198,6 @@ def _run(backend: Backend) -> Iterator[Finding]:
     if result.failure:
         yield Finding("executes", "fail", f"{result.failure.reason}: {result.failure.detail}", _BAD_WORKLOAD)
         return
-    yield Finding("executes", "ok", "")
+    yield Finding("executes", "ok", _WELL["executes"])
     latency_ms = sum(result.samples_ms) / len(result.samples_ms)
     yield Finding("reference", "ok", f"{workload.network.name}: {latency_ms:.3g} ms, {backend.source}")

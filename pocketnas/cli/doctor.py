@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
+from rich.table import Table
 from rich.text import Text
 
 from pocketnas.cli._configured import configured_device
 from pocketnas.cli._options import Config, DeviceName, Json
 from pocketnas.cli._screen import Screen
 from pocketnas.cli._text import capped, inert
+
+if TYPE_CHECKING:
+    from profiler.examination import Finding
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red", "not reached": "dim"}
 
@@ -28,8 +33,16 @@ def command(device: DeviceName = "host", config: Config = None, as_json: Json = 
     findings = []
     for finding in examine(configured_device(config, device)):
         findings.append(finding)
-        mark = Text(f"{finding.outcome:<11} ", style=_STYLES[finding.outcome])
-        screen.show(Text.assemble(mark, f"{finding.step:<10} ", inert(finding.detail)))
+        screen.show(_line(finding))
     code = next((finding.exit_code for finding in findings if finding.outcome == "fail"), 0)
     screen.document(capped({"device": device, "exit_code": code, "checks": [asdict(each) for each in findings]}))
     return code
+
+
+def _line(finding: Finding) -> Table:
+    """Return a finding as a line whose detail stays in its column, however narrow the terminal is."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for width in (len("not reached"), len("authorised"), None):
+        grid.add_column(width=width)
+    grid.add_row(Text(finding.outcome, style=_STYLES[finding.outcome]), finding.step, Text(inert(finding.detail)))
+    return grid
