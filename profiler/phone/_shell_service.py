@@ -94,7 +94,7 @@ class _Output:
         if self._slow:
             for byte in data:
                 await self._write_plain(kind, bytes([byte]))
-                await asyncio.sleep(self._slow.seconds or 1.0)
+                await asyncio.sleep(1.0 if self._slow.seconds is None else self._slow.seconds)
         elif data:
             await self._write_plain(kind, data)
         if self._cut and self._sent >= self._cut.at_bytes:
