@@ -176,7 +176,7 @@ class EmulatedDevice(PhoneDevice):
     faults: Text | None = None
 
 
-DEVICE_MODELS: dict[str, type[Device]] = {"host": HostDevice}
+DEVICE_MODELS: dict[str, type[Device]] = {"host": HostDevice, "adb": AdbDevice, "emulated": EmulatedDevice}
 """The model of each backend's devices; profiler.backends.BACKENDS has the backends themselves."""
 
 

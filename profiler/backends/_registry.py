@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from profiler.backends.adb import AdbBackend
 from profiler.backends.base import Backend
+from profiler.backends.emulated import EmulatedBackend
 from profiler.backends.host import HostBackend
 from profiler.backends.quarantine import Quarantine
 from profiler.devices import Device
 from profiler.errors import DeviceError
 
-BACKENDS: dict[str, Callable[..., Backend]] = {"host": HostBackend}
+BACKENDS: dict[str, Callable[..., Backend]] = {
+    "host": HostBackend,
+    "adb": AdbBackend,
+    "emulated": EmulatedBackend,
+}
 """Every backend by the name that devices.yaml's `backend:` has; profiler.devices.DEVICE_MODELS has their settings."""
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast, get_args
+from typing import ClassVar, Self, cast, get_args
 
 from profiler.adb import Transport, command_line, open_transport
 from profiler.backends.android import (
@@ -51,15 +51,14 @@ from profiler.runtimes import ModelFiles
 from profiler.runtimes.phone_tools import PHONE_TOOLS, ToolEnd, ToolRun
 from profiler.workload import Source
 
-_MODELS_BYTES = 128 * 2**20
-"""Model files kept here, so that a round does not write again what the last one wrote."""
 _MOST_LOSSES = 3
 """How often a block that lost its connection is done again."""
 _MOST_COOLINGS = 2
 """How often a throttled block is cooled down for and done again.  Source: AndroidX benchmark."""
-_LOOKING_S = 10.0
-"""What the looks before and after the program may take, beyond the block's own time."""
-_NOT_EXECUTABLE = 126
+_LOOKING_S = 5.0
+"""What the looks before and after the program may take at most, beyond the block's own time."""
+_AUTHORIZE_S = 5.0
+_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _REFUSAL = re.compile(r"[Pp]ermission denied|can't execute|not executable|Operation not permitted")
 _UNLINKED = re.compile(r"CANNOT LINK EXECUTABLE.{0,200}")
 
@@ -96,7 +95,14 @@ class AdbBackend(Backend):
         RuntimeNotSupportedError: On entry: the program is none for this phone.
         ConfigError: On entry: there is no program, or cores are named that the phone does not have.
         DeviceError: On entry: the phone cannot be reached or made ready.
+
+    Attributes:
+        files_bytes: Model files kept here, so that a round does not write again what the last one wrote.
+        shelf_bytes: Models that stay on the phone; a round of small kernels fits in, and no phone misses as much.
     """
+
+    files_bytes: ClassVar[int] = 128 * 2**20
+    shelf_bytes: ClassVar[int] = 256 * 2**20
 
     def __init__(self, device: PhoneDevice, *, wait_s: float = 0.0, patience: Patience | None = None) -> None:
         self.name = device.name
@@ -104,7 +110,8 @@ class AdbBackend(Backend):
         self._patience = patience or Patience()
         self._tool = PHONE_TOOLS[device.runtime]
         self.kernels_per_process = self._tool.kernels_per_process(device.accelerator)
-        self._files = ModelFiles(self._tool.model_runtime, _MODELS_BYTES)
+        self._files = ModelFiles(self._tool.model_runtime, self.files_bytes)
+        self._wait_s = wait_s
         self._lease = self._make_lease(wait_s)
         self._open = contextlib.ExitStack()
         self._opened: PhoneSession | None = None
@@ -116,7 +123,14 @@ class AdbBackend(Backend):
             program = self._read_program()
             transport = self._connect(opening)
             session = PhoneSession(
-                transport, self._device, self._tool, program, folder=self._folder(), patience=self._patience
+                transport,
+                self._device,
+                self._tool,
+                program,
+                folder=self._folder(),
+                patience=self._patience,
+                ensure_held=self._lease.ensure_held,
+                shelf_bytes=self.shelf_bytes,
             )
             self._opened = opening.enter_context(session)
             opening.callback(self._close_session)
@@ -277,7 +291,7 @@ class AdbBackend(Backend):
         """
         transport, timeout_s = self._session.transport, self._device.timeout_s
         try:
-            return transport.shell(text, timeout_s=timeout_s + _LOOKING_S).stdout
+            return transport.shell(text, timeout_s=timeout_s + min(timeout_s, _LOOKING_S), again=False).stdout
         except CommandFailedError as err:
             raise WorkloadFailedError("INVALID_OUTPUT", "the exit status of the phone's shell was lost") from err
         except DeviceTimeoutError as err:
@@ -299,6 +313,7 @@ class AdbBackend(Backend):
         Raises:
             DeviceRefusedError: It may not be executed.
             RuntimeNotSupportedError: It needs a library that the phone does not have.
+            DeviceError: Somebody removed it.
         """
         if unlinked := _UNLINKED.search(log):
             raise RuntimeNotSupportedError(self.name, self._tool.name, f"the phone says: {unlinked[0]}")
@@ -306,6 +321,9 @@ class AdbBackend(Backend):
             said = " ".join(log.split())[-200:]
             problem = f"does not let our program run from {self._session.folder.path} (noexec or a policy): {said}"
             raise DeviceRefusedError(self.name, problem)
+        if code == _NOT_FOUND:
+            folder = self._session.folder.path
+            raise DeviceError(self.name, f"our program is no longer in {folder}; keep others from that folder")
 
     def _come_back(self, error: DeviceError, losses: int) -> None:
         """Come back to a phone that went away in a block.
@@ -382,7 +400,9 @@ class AdbBackend(Backend):
 
     def _connect(self, opening: contextlib.ExitStack) -> Transport:
         """Return the way to the phone, open until the stack is closed."""
-        return opening.enter_context(open_transport(self._adb_device.serial))
+        # Who waits for the phone also waits for somebody to accept our key on it.
+        transport = open_transport(self._adb_device.serial, authorize_timeout_s=max(_AUTHORIZE_S, self._wait_s))
+        return opening.enter_context(transport)
 
     def _read_program(self) -> bytes:
         """Return the program that runs models."""

@@ -13,6 +13,8 @@ from profiler.tool_outputs._figures import count, figure
 
 _STAGE = "count="
 _SUMMARY = "nference timings in us:"
+_ALL_SAME = "(all same)"
+"""What stands behind `curr`, in place of the other figures, where each run took the same whole microseconds."""
 # Lines of the same form that close an operator table: they are no runs.
 _NO_STAGE = ("(microseconds)", "(bytes)")
 _LABELS: Final = {
@@ -81,7 +83,8 @@ def read_stage(text: str) -> Stage | None:
     at = text.rfind(_STAGE)
     if at < 0 or (at and not text[at - 1].isspace()) or any(mark in text[:at] for mark in _NO_STAGE):
         return None
-    pairs = [token.split("=", 1) for token in text[at:].split()]
+    same = _ALL_SAME in text
+    pairs = [token.split("=", 1) for token in text[at:].replace(_ALL_SAME, "").split()]
     if any(len(pair) != 2 for pair in pairs):
         return None
     (_, runs), *rest = pairs
@@ -90,6 +93,10 @@ def read_stage(text: str) -> Stage | None:
     figures = {name: value for name, text_ in rest if (value := figure(text_)) is not None}
     if not runs_made or len(figures) != len(rest) or not {"curr", "avg"} & figures.keys() or figures.get("avg") == 0:
         return None
+    if same and "curr" in figures:
+        for name in ("first", "min", "max", "avg"):
+            figures.setdefault(name, figures["curr"])
+            texts.setdefault(name, texts["curr"])
     return Stage(runs_made, figures, texts)
 
 

@@ -44,6 +44,7 @@ _PROFILE_FILES: Final = {
     "CSV File to export profiling data to",
     "File path to export profile data to",
     "Op profiling output file",
+    "Op profiling output file.",
     "Output file to export profiling data to",
 }
 

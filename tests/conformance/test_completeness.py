@@ -1,4 +1,4 @@
-"""No backend and no runtime of the host is without a conformance class."""
+"""No backend, no runtime of the host and no program of a phone is without a conformance class."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from profiler.backends import BACKENDS
 from profiler.devices import DEVICE_MODELS
 from profiler.runtimes import RUNTIMES
 from profiler.runtimes.host_worker.serve import ENGINES, PROFILERS
+from profiler.runtimes.phone_tools import PHONE_TOOLS
 from tests.conformance.backend_suite import BackendConformance
 
 
@@ -26,6 +27,7 @@ def test_every_backend_and_runtime_has_a_conformance_class() -> None:
     tested = set(_concrete(BackendConformance))
     assert {kind.backend_name for kind in tested} == set(BACKENDS)
     assert {kind.runtime_name for kind in tested if kind.backend_name == "host"} == set(RUNTIMES)
+    assert {kind.runtime_name for kind in tested if kind.backend_name == "emulated"} == set(PHONE_TOOLS)
 
 
 def test_every_backend_has_settings() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +18,31 @@ from profiler.devices import Device, HostDevice
 from profiler.errors import WorkloadFailedError
 from profiler.formats import build_torch
 from profiler.workload import Workload
-from tests.conformance.backend_suite import BackendConformance
+from tests.conformance.backend_suite import PROFILED_RUNS, BackendConformance
 from tests.conformance.networks import inverted_residuals, tiny
+
+FAULT_DELAY_S = 0.3
+"""Long enough for a warm worker to be inside the long block, short against its length."""
 
 
 class HostConformance(BackendConformance):
     """What holds for every runtime of the host."""
 
     backend_name = "host"
+    runs_in_means = PROFILED_RUNS // 2  # the calm half
 
     def with_timeout(self, device: Device, timeout_s: float) -> Device:
         return device.model_copy(update={"timeout_s": timeout_s})
 
-    def crash(self, backend: Backend) -> None:
-        assert isinstance(backend, HostBackend)
-        os.kill(backend.worker_pid, signal.SIGSEGV)
+    @contextmanager
+    def crashing(self, backend: Backend) -> Iterator[None]:
+        with _signalled(backend, signal.SIGSEGV):
+            yield
 
-    def hang(self, backend: Backend) -> None:
-        assert isinstance(backend, HostBackend)
-        os.kill(backend.worker_pid, signal.SIGSTOP)
+    @contextmanager
+    def hanging(self, backend: Backend) -> Iterator[None]:
+        with _signalled(backend, signal.SIGSTOP):
+            yield
 
     def test_outputs_equal_torch(self, backend: HostBackend) -> None:
         network = inverted_residuals()
@@ -63,6 +72,18 @@ class HostConformance(BackendConformance):
         assert caught.value.reason == "INVALID_MODEL"
         assert "\n" not in str(caught.value)
         assert next(iter(backend.run_blocks([BlockRequest(Workload(tiny()), 0, 1)]))).failure is None
+
+
+@contextmanager
+def _signalled(backend: Backend, number: int) -> Iterator[None]:
+    """Send the worker a signal in a moment."""
+    assert isinstance(backend, HostBackend)
+    timer = threading.Timer(FAULT_DELAY_S, lambda: os.kill(backend.worker_pid, number))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
 
 
 class TestLitert(HostConformance):

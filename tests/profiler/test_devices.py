@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from profiler.devices import Device, HostDevice, find_device, load_devices
+from profiler.devices import AdbDevice, Device, EmulatedDevice, HostDevice, find_device, load_devices
 from profiler.errors import ConfigError, DeviceNotFoundError
 from tests._source import ROOT
 
@@ -28,8 +28,11 @@ def problem(tmp_path: Path, text: str) -> ConfigError:
     return caught.value
 
 
-def test_the_shipped_file_has_the_host() -> None:
-    assert load_devices(ROOT / "devices.yaml") == {"host": HostDevice(name="host", runtime="litert", threads=1)}
+def test_the_shipped_file_has_the_host_and_an_emulated_phone() -> None:
+    assert load_devices(ROOT / "devices.yaml") == {
+        "host": HostDevice(name="host", runtime="litert", threads=1),
+        "pixel4-emulated": EmulatedDevice(name="pixel4-emulated", phone="pixel4"),
+    }
 
 
 def test_all_settings_are_read(tmp_path: Path) -> None:
@@ -64,12 +67,44 @@ def test_devices_are_immutable() -> None:
         HostDevice(name="a").threads = 2  # type: ignore[misc]
 
 
+def test_a_phone(tmp_path: Path) -> None:
+    text = """
+    devices:
+      phone:
+        backend: adb
+        serial: 192.168.1.7:5555
+        program: build/benchmark_model
+        delegate: nnapi
+        nnapi_accelerator: qti-dsp
+        remote_directory: /data/local/tmp/x/../pocketnas-ci/
+      other: {backend: emulated, runtime: onnxruntime_perf_test, seed: 3, speed: 1}
+    """
+    phone, other = load(tmp_path, text).values()
+    assert isinstance(phone, AdbDevice) and isinstance(other, EmulatedDevice)
+    assert phone.remote_directory == "/data/local/tmp/pocketnas-ci"
+    assert (phone.accelerator, phone.runtime, phone.warmup_s) == ("nnapi", "benchmark_model", 0.2)
+    assert (other.accelerator, other.seed, other.speed) == ("CPUExecutionProvider", 3, 1.0)
+
+
 HEAD = "devices:\n  a:\n    backend: host\n"
+PHONE = "devices:\n  a:\n    backend: adb\n    serial: s\n    program: p\n"
+EMULATED = "devices:\n  a:\n    backend: emulated\n"
 
 
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
+        (PHONE + "    remote_directory: /system\n", 6, ["a.remote_directory", "not ours to write to"]),
+        (PHONE + "    remote_directory: /data/local/tmp/../..\n", 6, ["not ours to write to"]),
+        (PHONE + "    delegate: hexagon\n", 2, ["unknown delegate 'hexagon'"]),
+        (PHONE + "    execution_provider: cpu\n", 2, ["execution_provider is not for benchmark_model"]),
+        (PHONE + "    nnapi_accelerator: qti-dsp\n", 2, ["delegate: nnapi, not xnnpack"]),
+        (PHONE + "    runtime: litert\n", 6, ["unknown runtime 'litert'", "benchmark_model"]),
+        (PHONE + "    phone: pixel4\n", 6, ["unknown key"]),
+        ("devices:\n  a:\n    backend: adb\n    serial: s\n", 2, ["a.program", "required"]),
+        (EMULATED + "    speed: 2\n", 4, ["a.speed", "less than or equal to 1"]),
+        (EMULATED + "    seed: -1\n", 4, ["a.seed"]),
+        (EMULATED + "    serial: s\n", 4, ["unknown key"]),
         (HEAD + "    thraeds: 1\n", 4, ["thraeds", "did you mean 'threads'"]),
         (HEAD + "    colour: red\n", 4, ["colour", "known: ", "threads"]),
         (HEAD + "    threads: 1\n    threads: 2\n", 5, ["threads", "line 4"]),

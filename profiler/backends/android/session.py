@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -18,11 +19,15 @@ from profiler.backends.android.patience import Patience
 from profiler.backends.android.remote_jobs import end_leftovers
 from profiler.backends.android.settings import PhoneSettings
 from profiler.devices import PhoneDevice
-from profiler.errors import DeviceError, DeviceOfflineError, DeviceTimeoutError, RuntimeNotSupportedError
+from profiler.errors import (
+    DeviceError,
+    DeviceOfflineError,
+    DeviceTimeoutError,
+    LeaseLostError,
+    RuntimeNotSupportedError,
+)
 from profiler.runtimes.phone_tools import PhoneTool
 
-_SHELF_BYTES = 256 * 2**20
-"""Models that stay on the phone; a round of small kernels fits in, and no phone misses as much."""
 _BOOT_PROBES: Mapping[str, str] = {
     "boot_id": BRIEF_PROBES["boot_id"],
     "booted": silent("getprop sys.boot_completed"),
@@ -43,6 +48,9 @@ class PhoneSession:
         program: The program itself.
         folder: Our folder on the phone.
         patience: How long to wait for the phone.
+        ensure_held: Raises LeaseLostError when the phone is another job's by now: its processes and files are not
+            touched then.
+        shelf_bytes: Most that models may take on it together.
 
     Attributes:
         transport: The way to the phone.
@@ -64,42 +72,49 @@ class PhoneSession:
         *,
         folder: str,
         patience: Patience,
+        ensure_held: Callable[[], None],
+        shelf_bytes: int,
     ) -> None:
         self.transport = transport
         self.folder = RemoteFolder(transport, folder)
-        self.models = ModelShelf(self.folder, _SHELF_BYTES)
+        self.models = ModelShelf(self.folder, shelf_bytes)
         self.version = tool.version(program, hashlib.sha256(program).hexdigest())
         self._device, self._tool, self._program, self._patience = device, tool, program, patience
+        self._ensure_held = ensure_held
         self.facts: PhoneFacts
         self.settings: PhoneSettings
         self.cores: tuple[int, ...] | None
         self.program_path: str
 
     def __enter__(self) -> Self:
-        ready = False
-        try:
-            self._await_boot()
-            self.facts = read_facts(self.ask(FACT_PROBES))
-            self._require_fitting_program()
-            self.settings = PhoneSettings(self.transport, self.folder, self.facts.sdk)
+        self._await_boot(self.ask(_BOOT_PROBES))
+        self.facts = read_facts(self.ask(FACT_PROBES))
+        self._require_fitting_program()
+        self.settings = PhoneSettings(self.transport, self.folder, self.facts.sdk)
+        with contextlib.ExitStack() as undoing:
+            undoing.push(self)
             self._prepare()
-            ready = True
-        finally:
-            if not ready and hasattr(self, "settings"):
-                self.__exit__(None, None, None)
+            undoing.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        problems = [
-            problem for step in (self.end_jobs, self.settings.restore, self.folder.remove) if (problem := _try(step))
-        ]
-        if not problems:
+        try:
+            self._ensure_held()
+        except LeaseLostError:
             return
-        if error is None:
-            raise problems[0]
+        problems: list[DeviceError] = []
+        for step in (self.end_jobs, self.settings.restore, self.folder.remove):
+            try:
+                step()
+            except DeviceError as err:
+                problems.append(err)  # the other steps are still to be done, unless there is no phone to do them on
+                if isinstance(err, _GONE):
+                    break
         for problem in problems:
+            if error is None:
+                raise problem
             error.add_note(f"the phone was not left as it was: {problem}")
 
     def ask(self, probes: Mapping[str, str]) -> dict[str, bytes]:
@@ -130,10 +145,12 @@ class PhoneSession:
             Whether it has booted anew; then everything was made ready again.
 
         Raises:
+            LeaseLostError: It is another job's by now.
             DeviceError: It did not come back in time, or did not complete its boot.
         """
+        self._ensure_held()
         known = self.facts.boot_id
-        if self.has_booted_anew(self._await_boot()):
+        if self.has_booted_anew(self._await_boot(self._await_answer())):
             self.facts = read_facts(self.ask(FACT_PROBES))
             self._prepare()
             return self.facts.boot_id != known
@@ -144,8 +161,10 @@ class PhoneSession:
         """End what still runs there from our folder.
 
         Raises:
+            LeaseLostError: The phone is another job's by now.
             DeviceError: Something cannot be ended, or the phone cannot be reached.
         """
+        self._ensure_held()
         end_leftovers(self.transport, self.folder.path)
 
     def has_booted_anew(self, boot_id: str | None) -> bool:
@@ -175,13 +194,15 @@ class PhoneSession:
         )
         return cores if done.exit_code == 0 else None
 
-    def _await_boot(self) -> str | None:
-        """Wait until the phone answers, and then until it has booted; return the boot's number.
+    def _await_boot(self, answers: Mapping[str, bytes]) -> str | None:
+        """Wait until a phone that answers has booted, too; return the boot's number.
+
+        Args:
+            answers: What it said to _BOOT_PROBES.
 
         Raises:
             DeviceError: It did not in time.
         """
-        answers = self._await_answer()
         for _ in self._patience.moments(self._patience.boot_s, self._patience.look_every_s):
             # A phone that tells no properties at all is not one that boots.
             if line(answers.get("booted")) == "1" or not line(answers.get("sdk")):
@@ -212,12 +233,3 @@ class PhoneSession:
             problem = f"the program is built for {abi}, and the phone runs {', '.join(self.facts.abis)}"
             raise RuntimeNotSupportedError(serial, name, problem)
         self._tool.require_flags(serial, self._program)
-
-
-def _try(step: Callable[[], object]) -> DeviceError | None:
-    """Do one step of cleaning up; return what went wrong, for the others are still to be done."""
-    try:
-        step()
-    except DeviceError as err:
-        return err
-    return None

@@ -69,17 +69,27 @@ class Expander:
 
     def _names(self, pattern: str) -> list[str]:
         """Return the files that a pattern fits; the pattern's own text when there are none."""
-        plain = re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL)
-        if not _PATTERN.search(re.sub(r"\\.", "", pattern, flags=re.DOTALL)):
-            return [plain]
+        if not _has_pattern(pattern):
+            return [_plain(pattern)]
         absolute = pattern.startswith("/")
         found = ["/" if absolute else ""]
         for segment in [part for part in pattern.split("/") if part]:
             found = [path for base in found for path in self._below(base, segment)]
-        return found or [plain]
+        return found or [_plain(pattern)]
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self._files.find(path, SHELL_USER)
+        except OSError:
+            return False
+        return True
 
     def _below(self, base: str, segment: str) -> list[str]:
         folder = posixpath.join(self._folder(), base)
+        if not _has_pattern(segment):
+            # A folder that may not be listed may be gone through.
+            path = posixpath.join(base, _plain(segment))
+            return [path] if self._is_there(posixpath.join(self._folder(), path)) else []
         try:
             names = self._files.names(folder, SHELL_USER)
         except OSError:
@@ -92,6 +102,15 @@ class Expander:
             for name in names
             if fnmatch.fnmatchcase(name, pattern) and name.startswith(".") == hidden
         ]
+
+
+def _has_pattern(text: str) -> bool:
+    return _PATTERN.search(re.sub(r"\\.", "", text, flags=re.DOTALL)) is not None
+
+
+def _plain(text: str) -> str:
+    """Return a text without the backslashes that keep its characters from being a pattern."""
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
 _FIELD_END = "\0"

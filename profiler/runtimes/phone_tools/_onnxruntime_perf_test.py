@@ -50,10 +50,12 @@ class OnnxruntimePerfTest(PhoneTool):
         return 1
 
     def words(self, run: ToolRun) -> tuple[str, ...]:
-        """Return program and options; the model comes last."""
+        """Return program and options, the model, and the file that the tool writes each run to."""
         profile = ("-p", run.results) if run.profiled else ()
         options = ("-m", "times", "-r", str(run.runs), "-e", _PROVIDERS[run.accelerator], "-x", str(run.threads))
-        return (run.program, *options, *profile, "-I", "-s", run.model)
+        # Only old builds leave the median out of what they print, so the file is not read; but its name tells this
+        # run from all others, and an emulated phone draws its noise by the command line.
+        return (run.program, *options, *profile, "-I", "-s", run.model, f"{run.results}.csv")
 
     def result_files(self, run: ToolRun) -> tuple[str, ...]:
         """Return the trace of a profiled run; all else is in what the tool prints."""

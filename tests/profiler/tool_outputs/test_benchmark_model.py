@@ -366,3 +366,17 @@ def test_what_is_no_log(data: bytes) -> None:
 
 def test_utf_16_as_power_shell_writes_it() -> None:
     assert parse_benchmark_model(LOG.encode("utf-16")) == parse(LOG)
+
+
+@pytest.mark.parametrize("rest", ["", " p5=39 median=39 p95=39"])
+def test_runs_that_all_took_the_same(rest: str) -> None:
+    log = HEAD + (
+        "count=9 first=44 curr=40 min=39 max=44 avg=40.5 std=1\n\n"
+        f"count=3 curr=39(all same){rest}\n\n"
+        "Inference timings in us: Init: 15, First inference: 44, Warmup (avg): 40.5, Inference (avg): 39\n"
+    )
+    output = parse(log)
+    (run,) = output.runs
+    assert output.complete
+    assert (run.count, run.inference_avg_us, run.inference_min_us, run.inference_max_us) == (3, 39.0, 39.0, 39.0)
+    assert not parse(log.replace("(all same)", "(all")).complete

@@ -88,7 +88,7 @@ def test_flags() -> None:
 def test_delegates(accelerator: str, chip: str | None, flags: tuple[str, ...]) -> None:
     words = TOOL.words(replace(RUN, accelerator=accelerator, nnapi_accelerator=chip))
     assert tuple(word for word in words if "use_" in word or "nnapi" in word) == flags
-    assert TOOL.kernels_per_process(accelerator) == (32 if accelerator == "builtin" else 1)
+    assert (TOOL.kernels_per_process(accelerator) > 1) == (accelerator == "builtin")
 
 
 def test_the_median_and_without_one_the_mean() -> None:

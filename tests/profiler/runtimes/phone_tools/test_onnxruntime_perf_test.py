@@ -40,7 +40,7 @@ def read(run: ToolRun, text: str = PRINTED, code: int = 0, files: dict[str, byte
 
 def test_options() -> None:
     words = TOOL.words(PROFILED)
-    assert words[0] == "/f/p.x" and words[-1] == "/f/m"
+    assert words[0] == "/f/p.x" and words[-2:] == ("/f/m", "/f/run-1.csv")
     pairs = dict(pairwise(words))
     assert (pairs["-m"], pairs["-r"], pairs["-e"], pairs["-x"], pairs["-p"]) == ("times", "3", "cpu", "2", "/f/run-1")
     assert "-p" not in TOOL.words(RUN)
