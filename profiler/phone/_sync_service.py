@@ -154,6 +154,8 @@ class _Session:
             with suppress(OSError):
                 self._files.remove(path, SHELL_USER)
             raise
+        self._files.settle(file)
+        await self._phone.clock.spend(_OPEN_S + len(file.content) / _BYTES_PER_S)
         await self._stream.write(_REQUEST.pack(b"OKAY", 0))
 
     def _created(self, path: str, mode: int) -> File:

@@ -84,8 +84,13 @@ class Node:
     inode: int = field(default_factory=lambda: next(_inodes))
 
 
-class _Content(bytes):
+class _Content:
     """Bytes that several files have, of one phone or of many."""
+
+    __slots__ = ("__weakref__", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
 
 
 _contents: weakref.WeakValueDictionary[bytes, _Content] = weakref.WeakValueDictionary()
@@ -98,6 +103,7 @@ class File(Node):
 
     content: bytearray | bytes = field(default_factory=bytearray)
     source: Callable[[], bytes] | None = None
+    shared: _Content | None = None
 
     def read(self) -> bytes | bytearray:
         """Return its bytes."""
@@ -247,12 +253,12 @@ class FileSystem:
             if found.source is not None or found.mount.read_only:
                 raise _error(errno.EACCES if found.source else errno.EROFS)
             found.mount.charge(-len(found.content))
-            found.content = bytearray()
+            found.content, found.shared = bytearray(), None
             found.modified_s = int(self._now_s())
             return found
         _require_writable(folder, user)
-        mount = self.mount_of(posixpath.normpath(path))
-        file = File(mode & 0o777, user.uid, min(user.uid, 2000), int(self._now_s()), mount)
+        # The folder's own, for the path may lead through a link to another file system.
+        file = File(mode & 0o777, user.uid, min(user.uid, 2000), int(self._now_s()), folder.mount)
         folder.entries[name] = file
         return file
 
@@ -271,7 +277,7 @@ class FileSystem:
         """Write at a file's end."""
         file.mount.charge(len(data))
         if not isinstance(file.content, bytearray):
-            file.content = bytearray(file.content)
+            file.content, file.shared = bytearray(file.content), None
         file.content += data
         file.modified_s = int(self._now_s())
 
@@ -279,8 +285,9 @@ class FileSystem:
         """Say that a file is written: what other files, of any phone, have as well is kept once."""
         if len(file.content) >= _LEAST_SHARED_BYTES:
             key = hashlib.sha256(file.content).digest()
-            # The file holds it from here on, so that it cannot go in between.
-            file.content = _contents.get(key) or _contents.setdefault(key, _Content(file.content))
+            # Held here from now on, so that it cannot go in between.
+            file.shared = _contents.get(key) or _contents.setdefault(key, _Content(bytes(file.content)))
+            file.content = file.shared.data
 
     def make_folder(self, path: str, user: User, *, parents: bool = False, mode: int = 0o771) -> None:
         """Make a folder; with parents, also those above it, and one that is there is no error."""
@@ -294,7 +301,7 @@ class FileSystem:
         if name in folder.children():
             raise _error(errno.EEXIST)
         _require_writable(folder, user)
-        made = Folder(mode, user.uid, min(user.uid, 2000), int(self._now_s()), self.mount_of(posixpath.normpath(path)))
+        made = Folder(mode, user.uid, min(user.uid, 2000), int(self._now_s()), folder.mount)
         folder.entries[name] = made
 
     def remove(self, path: str, user: User, *, folder_too: bool = False) -> None:
