@@ -35,7 +35,7 @@ MOST_BYTES = 2 * 2**30
 FAULTS = """\
 faults:
 - {kind: reset_on_open, share: 0.02}
-- {kind: cut_output, match: benchmark_model, at_bytes: 200, after: 2, times: 2}
+- {kind: cut_output, match: "--graph=", at_bytes: 200, after: 2, times: 2}
 """
 
 

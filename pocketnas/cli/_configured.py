@@ -1,4 +1,4 @@
-"""Owns which devices there are for a command: those of a devices file, or this computer alone."""
+"""Owns which devices there are for a command: those of a devices file, or what needs nothing but this computer."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ def configured_devices(config: Path | None) -> dict[str, Device]:
     """Return the devices by name.
 
     Args:
-        config: The file that was asked for; None for devices.yaml of the working folder, and where there
-            is none, for this computer under the name "host".
+        config: The file that was asked for; None for devices.yaml of the working folder and, where there is none,
+            for this computer under the name "host" and an emulated phone under "pixel4-emulated".
 
     Raises:
         ConfigError: The file cannot be read or has a mistake.
     """
-    from profiler.devices import HostDevice, load_devices
+    from profiler.devices import EmulatedDevice, HostDevice, load_devices
 
     if config is None and not DEFAULT_FILE.exists():
-        return {"host": HostDevice(name="host")}
+        without_file = (HostDevice(name="host"), EmulatedDevice(name="pixel4-emulated", phone="pixel4"))
+        return {device.name: device for device in without_file}
     return load_devices(config or DEFAULT_FILE)
 
 

@@ -16,7 +16,8 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="Devices file. Default: devices.yaml here if there is one, else this computer alone as 'host'.",
+        help="Devices file. Default: devices.yaml here; without one there are 'host', which is this computer, and "
+        "'pixel4-emulated'.",
         show_default=False,
     ),
 ]

@@ -24,12 +24,6 @@ HOSTILE = "Pixel\x1b[2J [/bold] <script>\x07"
 @pytest.fixture(autouse=True)
 def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No adb server, no keys and no leases but the test's own."""
-    from profiler.backends import BACKENDS
-    from profiler.backends.adb import AdbBackend
-    from profiler.devices import DEVICE_MODELS, AdbDevice
-
-    monkeypatch.setitem(DEVICE_MODELS, "adb", AdbDevice)
-    monkeypatch.setitem(BACKENDS, "adb", AdbBackend)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
     monkeypatch.setenv("POCKETNAS_LOCK_DIR", str(tmp_path / "locks"))

@@ -10,7 +10,6 @@ import pytest
 
 from pocketnas.cli import run
 from profiler.backends import BACKENDS, Check, DeviceLease, Failure, Quarantine
-from profiler.backends.adb import AdbBackend
 from profiler.devices import Device
 from profiler.errors import (
     ConfigError,
@@ -51,7 +50,6 @@ def patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Patient:
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(BACKENDS, "host", lambda *_, **__: device)
-    monkeypatch.setitem(BACKENDS, "adb", AdbBackend)
     return device
 
 
