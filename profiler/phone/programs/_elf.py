@@ -6,6 +6,8 @@ import struct
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from profiler.phone.programs._benchmark_flags import FLAGS
+
 Tool = Literal["benchmark_model", "onnxruntime_perf_test"]
 
 TOOL_VERSIONS: Final[Mapping[Tool, str]] = {
@@ -13,6 +15,11 @@ TOOL_VERSIONS: Final[Mapping[Tool, str]] = {
     "onnxruntime_perf_test": "onnxruntime 1.23.0",
 }
 """What each program says it is; whoever looks for a version in the file finds it as in the real one."""
+_FLAGS: Final[Mapping[Tool, tuple[str, ...]]] = {
+    "benchmark_model": tuple(flag.name for flag in FLAGS),
+    "onnxruntime_perf_test": (),
+}
+"""Names of flags that stand in each program; whoever looks for one finds it as in the real one."""
 
 _MAGIC = b"\x7fELF"
 _MARK = b"pocketnas emulated program\0"
@@ -42,7 +49,7 @@ def virtual_program(tool: Tool, abi: str = "arm64-v8a") -> bytes:
     identification = _MAGIC + bytes([width, 1, 1]) + bytes(9)
     fields = (3, machine, 1, 0, 0, 0, 0, _HEADER_BYTES[width], 0, 0, 0, 0, 0)  # a shared object of no segments
     header = identification + struct.pack("<HHI3QI6H" if width == 2 else "<HHI3II6H", *fields)
-    return header + _MARK + TOOL_VERSIONS[tool].encode() + b"\0"
+    return header + _body(tool)
 
 
 def tool_of(content: bytes) -> Tool | None:
@@ -50,7 +57,11 @@ def tool_of(content: bytes) -> Tool | None:
     if content[:4] != _MAGIC:
         return None
     body = content[_HEADER_BYTES.get(content[_CLASS], 0) if len(content) > _CLASS else 0 :]
-    return next((tool for tool, version in TOOL_VERSIONS.items() if body == _MARK + version.encode() + b"\0"), None)
+    return next((tool for tool in TOOL_VERSIONS if body == _body(tool)), None)
+
+
+def _body(tool: Tool) -> bytes:
+    return _MARK + b"".join(text.encode() + b"\0" for text in (TOOL_VERSIONS[tool], *_FLAGS[tool]))
 
 
 def abi_of(content: bytes) -> str | None:

@@ -59,6 +59,7 @@ class BenchmarkModel(PhoneTool):
     accelerator_option = "delegate"
     default_accelerator = "xnnpack"
     accelerators = tuple(_DELEGATE_FLAGS)
+    flags = (b"result_file_path", b"op_profiling_output_mode", b"op_profiling_output_file")
     version_pattern = re.compile(rb"benchmark_model[ -]version[ =:]{1,2}([0-9A-Za-z.+-]{1,40})")
 
     def kernels_per_process(self, accelerator: str) -> int:

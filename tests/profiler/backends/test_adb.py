@@ -43,7 +43,7 @@ class Bench:
 
     def __init__(self, phone: Phone, server: PhoneServer, program: Path) -> None:
         self.phone, self.server, self.program = phone, server, program
-        self.patience = Patience(answer_s=5.0, return_s=5.0, boot_s=5.0, look_every_s=0.1, sleep_s=phone.clock.sleep_s)
+        self.patience = Patience(answer_s=5.0, return_s=1.0, boot_s=5.0, look_every_s=0.1, sleep_s=phone.clock.sleep_s)
 
     def opened(self, **settings: Any) -> AdbBackend:
         device = AdbDevice(**{"name": "bench", "serial": self.server.address, "program": str(self.program)} | settings)
@@ -153,6 +153,17 @@ def test_what_is_no_program_is_refused(bench: Bench, content: bytes) -> None:
     bench.program.write_bytes(content)
     with pytest.raises(RuntimeNotSupportedError, match="no ELF file"), bench.opened():
         pass
+
+
+def test_a_program_that_is_too_old_is_refused_before_it_is_sent(bench: Bench) -> None:
+    bench.program.write_bytes(virtual_program("benchmark_model").replace(b"op_profiling_output_mode", b"csv_file"))
+    before = bench.left()
+    with (
+        pytest.raises(RuntimeNotSupportedError, match="op_profiling_output_mode; give the path of a newer"),
+        bench.opened(),
+    ):
+        pass
+    assert bench.left() == before
 
 
 def test_a_program_that_is_not_there_is_named(bench: Bench) -> None:
