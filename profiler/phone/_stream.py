@@ -38,7 +38,7 @@ class Stream:
         self._send, self._ids, self._max_payload = send, (local_id, remote_id), max_payload
         self._window, self._unacknowledged = window, False
         self._arrived: deque[bytes] = deque()
-        self._buffer = bytearray()
+        self._begun = memoryview(b"")
         self._changed = asyncio.Event()
         self._write_lock = asyncio.Lock()
         self.closed = False
@@ -68,10 +68,30 @@ class Stream:
 
     async def read(self) -> bytes:
         """Return the next bytes that arrived; b"" when the client has closed."""
-        if self._buffer:
-            data = bytes(self._buffer)
-            self._buffer.clear()
-            return data
+        return bytes(await self._some(self._max_payload))
+
+    async def read_exactly(self, count: int) -> bytes:
+        """Return the next `count` bytes.
+
+        Raises:
+            EOFError: The client closed before.
+        """
+        taken = bytearray()
+        while len(taken) < count:
+            part = await self._some(count - len(taken))
+            if not part:
+                raise EOFError
+            taken += part
+        return bytes(taken)
+
+    async def _some(self, most: int) -> memoryview:
+        if not self._begun:
+            self._begun = memoryview(await self._next())
+        taken, self._begun = self._begun[:most], self._begun[most:]
+        return taken
+
+    async def _next(self) -> bytes:
+        """Take in what a packet brought, and let the client send the next."""
         while not self._arrived:
             if self.closed:
                 return b""
@@ -80,23 +100,6 @@ class Stream:
         if not self.closed:
             payload = b"" if self._window is None else _WINDOW.pack(len(data))
             await self._send(Packet(OKAY, *self._ids, payload))
-        return data
-
-    async def read_exactly(self, count: int) -> bytes:
-        """Return the next `count` bytes.
-
-        Raises:
-            EOFError: The client closed before.
-        """
-        while len(self._buffer) < count:
-            kept, self._buffer = self._buffer, bytearray()
-            data = await self.read()
-            if not data:
-                raise EOFError
-            kept += data
-            self._buffer = kept
-        data = bytes(memoryview(self._buffer)[:count])
-        del self._buffer[:count]
         return data
 
     async def write(self, data: bytes) -> None:

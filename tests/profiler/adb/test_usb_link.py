@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from profiler.adb import AdbServer, DirectTransport, open_transport
-from profiler.errors import DeviceError, DeviceOfflineError, DeviceTimeoutError
+from profiler.errors import DeviceError, DeviceNotFoundError, DeviceOfflineError, DeviceTimeoutError
 from profiler.phone import Fault, Phone, PhoneServer
 from tests.adb_programs import free_port
 
@@ -172,7 +172,7 @@ def test_the_serial_chooses(plugged: list[Cable], served: PhoneServer, key_path:
 
 
 def test_a_phone_that_is_not_there(plugged: list[Cable], key_path: Path) -> None:
-    with pytest.raises(DeviceOfflineError, match="not on USB; check"):
+    with pytest.raises(DeviceNotFoundError, match=r"no such device.*not on USB; check"):
         DirectTransport.usb("NONE", key_path=key_path)
 
 
@@ -195,6 +195,7 @@ def test_a_phone_that_a_server_has(usb: DirectTransport, cable: Cable) -> None:
 
 
 def test_a_silent_phone_meets_the_deadline(usb: DirectTransport, phone: Phone) -> None:
+    usb.features()
     phone.faults.add(Fault("hang", match="getprop", times=1))
     with pytest.raises(DeviceTimeoutError):
         usb.shell("getprop", timeout_s=0.3)
