@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from adb_shell import exceptions
 
 from profiler.adb._channel import ServiceRefusedError, says_away
-from profiler.errors import DeviceOfflineError, DeviceProtocolError, DeviceTimeoutError, DeviceUnauthorizedError
+from profiler.errors import (
+    DeviceNotFoundError,
+    DeviceOfflineError,
+    DeviceProtocolError,
+    DeviceTimeoutError,
+    DeviceUnauthorizedError,
+)
 
 AUTHORIZE_ADVICE = (
     "does not trust this computer's key; unlock the phone and accept 'Allow USB debugging', then try again"
@@ -34,6 +40,7 @@ def device_errors(serial: str, action: str, timeout_s: float) -> Iterator[None]:
     Raises:
         DeviceTimeoutError: The deadline came.
         DeviceOfflineError: The connection could not be made, or broke.
+        DeviceNotFoundError: It is not on USB, where it was looked for.
         DeviceUnauthorizedError: The device does not trust our key.
         DeviceProtocolError: What answers does not speak our protocol, or refuses the service.
     """
@@ -50,7 +57,7 @@ def device_errors(serial: str, action: str, timeout_s: float) -> Iterator[None]:
         raise DeviceOfflineError(serial, problem) from err
     except exceptions.UsbDeviceNotFoundError as err:
         problem = "no such device: no adb server lists it and it is not on USB; check cable and USB debugging"
-        raise DeviceOfflineError(serial, problem) from err
+        raise DeviceNotFoundError(serial, problem) from err
     except _NO_ADB as err:
         problem = (
             f"what answers speaks no plain ADB ({str(err)[:100]}); for a phone on Wi-Fi with Android 11 or later run "

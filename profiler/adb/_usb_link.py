@@ -14,7 +14,7 @@ from typing import Any
 from adb_shell import exceptions
 
 from profiler.adb._links import Link
-from profiler.errors import DeviceError, DeviceOfflineError
+from profiler.errors import DeviceNotFoundError, DeviceOfflineError
 
 _THROUGH_SERVER = "run 'adb devices' to go through adb's server"
 _NO_LIBUSB = (
@@ -37,7 +37,7 @@ class UsbLink(Link):
         serial: Its serial number.
 
     Raises:
-        DeviceError: There is no libusb here.
+        DeviceNotFoundError: There is no libusb here to look with.
     """
 
     def __init__(self, serial: str) -> None:
@@ -46,7 +46,7 @@ class UsbLink(Link):
             import usb1
             from adb_shell.transport.usb_transport import UsbTransport
         except (ImportError, OSError) as err:
-            raise DeviceError(serial, _NO_LIBUSB) from err
+            raise DeviceNotFoundError(serial, _NO_LIBUSB) from err
         self._usb1, self._ports = usb1, UsbTransport
         self._port: Any = None
 

@@ -16,6 +16,16 @@ from safetensors.numpy import load_file, save_file
 
 from pocketnas.cli import run
 from predictor import NetworkPredictor, _family, _trees
+from profiler.adb import AdbServer, ServerTransport
+from profiler.backends import BlockRequest, EmulatedBackend
+from profiler.devices import EmulatedDevice
+from profiler.errors import DeviceOfflineError
+from profiler.network import Dense, Network, TensorSpec
+from profiler.phone import Phone, PhoneServer, load_phone
+from profiler.phone.files import SHELL_USER
+from profiler.phone.programs import virtual_program
+from profiler.workload import Workload
+from tests.adb_programs import adb_client, free_port, own_adb
 from tests.predictor._synthetic import law_table
 
 
@@ -24,10 +34,16 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int 
     assert run(arguments) == code
     out, err = capsys.readouterr()
     assert out == ""
-    lines = [line for line in err.splitlines() if not line.startswith("warning: ")]
+    lines = [line for line in err.splitlines() if not line.startswith(("warning: ", "measuring on "))]
     assert len(lines) == 1 and lines[0].startswith("error: "), err
     assert lines[0].isprintable()
     return lines[0]
+
+
+@pytest.fixture
+def own_locks(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what one test makes of a device from the next, which gives the same name to another."""
+    monkeypatch.setenv("POCKETNAS_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))
 
 
 def names(folder: Path) -> list[str]:
@@ -81,6 +97,118 @@ def test_6_device_names_are_text(
     monkeypatch.chdir(tmp_path)
     assert "no such device" in refused(["profile", "--device", device], capsys)
     assert names(tmp_path) == []
+
+
+SERIALS = ["x; touch canary", "$(touch canary)", "`touch canary`", "-s", "two\nlines", "phone\x1b[2J", "🙂"]
+
+
+@pytest.mark.usefixtures("own_locks")
+@pytest.mark.parametrize("serial", SERIALS)
+def test_6_serials_are_text(
+    serial: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
+    _phone(tmp_path, serial=serial)
+    for _ in range(4):
+        assert "no such device" in refused(["profile", "--device", "phone"], capsys), "nothing that is set aside"
+    assert run(["devices"]) == 0
+    shown = capsys.readouterr().out
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert sorted(names(tmp_path)) == ["devices.yaml", "measurements.db", "program"]
+
+
+@pytest.mark.adb_client("debian")
+@pytest.mark.parametrize("serial", SERIALS[:4])
+def test_6_serials_are_text_to_an_adb_server_too(
+    serial: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = adb_client("debian")
+    assert path is not None
+    with own_adb(path, tmp_path) as program:
+        program("start-server")
+        with pytest.raises(DeviceOfflineError, match="not found"):
+            ServerTransport(serial, AdbServer(port=program.port)).shell("true", timeout_s=0.5)
+    assert "canary" not in names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/system", "/data/local/tmp/../..", "/data/local/tmp", "/data/local/tmp/pocketnas/../../x", "/sdcard/pocketnas",
+     "pocketnas", "/data/local/tmp/pocketnas; rm -rf /", "/data/local/tmp/pocketnas$(id)"],
+)  # fmt: skip
+def test_8_remote_folders_that_are_not_ours(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _phone(tmp_path, remote_directory=folder)
+    line = refused(["devices"], capsys)
+    assert "remote_directory" in line and "devices.yaml:" in line and "/data/local/tmp/pocketnas" in line
+
+
+def test_10_a_model_larger_than_what_is_free_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    """A real one has gigabytes; more than 2 GiB is not even read here."""
+    wide = Network("wide", [TensorSpec("x", (1, 5000))], [Dense("y", ("x",), 4000)], ["y"])
+    device = EmulatedDevice.model_validate({"name": "phone", "backend": "emulated"})
+    with EmulatedBackend(device) as backend:
+        data = backend.phone.files.mount_of("/data")
+        data.used_bytes = data.size_bytes - 60_000_000
+        (result,) = backend.run_blocks([BlockRequest(Workload(wide), 0, 1)])
+        assert data.free_bytes > 59_000_000, "nothing of it was sent"
+    assert result.failure is not None
+    assert "80" in result.failure.detail and "free" in result.failure.detail
+
+
+def test_10_a_file_beyond_what_formats_can_hold_is_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], predictor_file: Path
+) -> None:
+    path = tmp_path / "huge.tflite"
+    with path.open("wb") as file:
+        file.truncate(3 * 2**30)
+    line = refused(["predict", str(path), "--predictor", str(predictor_file)], capsys)
+    assert "3221225472 bytes" in line
+
+
+@pytest.mark.usefixtures("own_locks")
+@pytest.mark.parametrize("machine", [3, 40, 62, 243], ids=["x86", "arm", "x86-64", "riscv"])
+def test_a_benchmark_program_of_another_processor_is_refused_before_it_is_sent(
+    machine: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POCKETNAS_ADB_KEY", str(tmp_path / "adbkey"))
+    phone = Phone(load_phone("pixel4"))
+    phone.description.properties["ro.product.cpu.abilist"] = "arm64-v8a"
+    program = bytearray(virtual_program("benchmark_model"))
+    program[4] = 1 if machine in (3, 40) else 2
+    program[18:20] = machine.to_bytes(2, "little")
+    with PhoneServer(phone) as served:
+        _phone(tmp_path, serial=served.address, content=bytes(program))
+        line = refused(["profile", "--device", "phone"], capsys)
+    assert "built for" in line and "arm64-v8a" in line
+    assert phone.files.names("/data/local/tmp", SHELL_USER) == []
+
+
+@pytest.mark.usefixtures("own_locks")
+def test_a_benchmark_program_that_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POCKETNAS_ADB_KEY", str(tmp_path / "adbkey"))
+    with PhoneServer(Phone(load_phone("pixel4"))) as served:
+        _phone(tmp_path, serial=served.address, content=b"#!/bin/sh\necho hello\n")
+        assert "no ELF file" in refused(["profile", "--device", "phone"], capsys)
+        _phone(tmp_path, serial=served.address, program=str(tmp_path / "gone"))
+        assert "gone" in refused(["profile", "--device", "phone"], capsys)
+
+
+def _phone(folder: Path, *, content: bytes = b"\x7fELF", **settings: str) -> None:
+    """Write a devices file with one phone, and a file in the place of its program."""
+    (folder / "program").write_bytes(content)
+    phone = {"backend": "adb", "serial": "phone", "program": str(folder / "program"), **settings}
+    (folder / "devices.yaml").write_text(
+        json.dumps({"devices": {"phone": phone}}, ensure_ascii=False), encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("name", ["$(touch canary).tflite", "-rf", "two\nlines.tflite", "🙂.tflite", "; ls"])
