@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from profiler.phone.description import PhoneDescription
+from profiler.phone.programs._failure import ProgramFailedError
 from profiler.phone.programs._flags import ParsedFlags
 from profiler.phone.programs._log import Log
 from profiler.phone.programs._plan import Plan
@@ -50,10 +51,6 @@ _PREPARE_S: Mapping[Delegate, tuple[float, float]] = {
 _PACK_BYTES_PER_S = 1.2e9
 
 
-class DelegateRefusedError(Exception):
-    """A delegate cannot be applied, and the tool ends; it has said why."""
-
-
 @dataclass(frozen=True)
 class Choice:
     """Who runs the model.
@@ -93,7 +90,7 @@ async def announce_creation(choice: Choice, flags: ParsedFlags, description: Pho
     """Say which delegates were made.
 
     Raises:
-        DelegateRefusedError: One must run all of the model, or an accelerator is named, and cannot be had.
+        ProgramFailedError: One must run all of the model, or an accelerator is named, and cannot be had.
     """
     for name in choice.missing:
         await log.warning(f"{name} acceleration is unsupported on this platform.")
@@ -104,7 +101,7 @@ async def announce_creation(choice: Choice, flags: ParsedFlags, description: Pho
         await log.info(f"Going to apply {len(choice.created)} delegates one after another.")
     if not choice.created and flags.on("require_full_delegation"):
         await log.error("Disallowed CPU fallback detected.")
-        raise DelegateRefusedError
+        raise ProgramFailedError
     if not choice.created and choice.delegate == "xnnpack":
         await log.info(_PROVIDERS[-1].announcement)
     name, known = flags.text("nnapi_accelerator_name"), accelerators_of(description)
@@ -114,14 +111,14 @@ async def announce_creation(choice: Choice, flags: ParsedFlags, description: Pho
         )
         await log.error("Restored original execution plan after delegate application failure.")
         await log.error("Failed to apply NNAPI delegate.")
-        raise DelegateRefusedError
+        raise ProgramFailedError
 
 
 async def announce_extent(choice: Choice, plan: Plan, flags: ParsedFlags, log: Log) -> None:
     """Say how much of the model the delegates took.
 
     Raises:
-        DelegateRefusedError: Not all of it, though they must.
+        ProgramFailedError: Not all of it, though they must.
     """
     if plan.kernels:
         node = next(provider.node for provider in _PROVIDERS if provider.delegate == choice.delegate)
@@ -137,7 +134,7 @@ async def announce_extent(choice: Choice, plan: Plan, flags: ParsedFlags, log: L
         complete = kernels == 1 and len(plan.partitions) == 1
         if flags.on("require_full_delegation") and not complete:
             await log.error("Disallowed CPU fallback detected.")
-            raise DelegateRefusedError
+            raise ProgramFailedError
         await log.info(_extent(provider.name, kernels, complete=complete))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 Value = bool | int | float | str
 
 _NUMBERS = {int: re.compile(r"\s*[+-]?\d+"), float: re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")}
+_INT32_MAX = (1 << 31) - 1
 _TYPE_NAMES = {bool: "bool", int: "int32", float: "float", str: "string"}
 
 
@@ -117,4 +118,5 @@ def _value(flag: Flag, text: str) -> Value | None:
     found = _NUMBERS[kind].match(text)
     if found is None:
         return None if text else kind(0)
-    return kind(found[0])
+    value: Value = kind(found[0])
+    return value if kind is float or abs(int(value)) <= _INT32_MAX else None

@@ -14,13 +14,13 @@ from profiler.phone.commands import Answer, Call
 from profiler.phone.files import SHELL_USER
 from profiler.phone.programs._benchmark_flags import FLAGS, THREADS_AGAIN
 from profiler.phone.programs._delegates import (
-    DelegateRefusedError,
     accelerators_of,
     announce_creation,
     announce_extent,
     choose,
     preparation_s,
 )
+from profiler.phone.programs._failure import ProgramFailedError
 from profiler.phone.programs._flags import Flag, ParsedFlags, parse_flags, shown, usage
 from profiler.phone.programs._log import Log
 from profiler.phone.programs._mishaps import Calm, Mishaps
@@ -36,6 +36,7 @@ from profiler.phone.soc import Delegate, Placement
 _START_S = 0.03
 """Starting a process and linking its libraries."""
 _LOAD_BYTES_PER_S = 1.5e9
+_LONGEST_S = 1e9
 _BASE_KB = 2048
 """What the interpreter takes besides tensors."""
 _MODES = ("stdout", "csv", "proto")
@@ -45,10 +46,6 @@ _TITLES = (
 )
 _HEADROOM = 512
 """What the profiler's buffer gets more than there are nodes, where it was set to fewer."""
-
-
-class _FailedError(Exception):
-    """The benchmark ends here; the log says why."""
 
 
 class BenchmarkModel:
@@ -65,7 +62,7 @@ class BenchmarkModel:
         try:
             flags = await _flags(call, log)
             await _Benchmark(call, flags, log, self._plans).run()
-        except (_FailedError, DelegateRefusedError):
+        except ProgramFailedError:
             await log.error("Benchmarking failed.")
             return Answer(code=1)
         return Answer()
@@ -82,8 +79,7 @@ class _Benchmark:
         """Load the model, warm up, run, and write what was found.
 
         Raises:
-            _FailedError: The benchmark cannot go on; the log says why.
-            DelegateRefusedError: Likewise.
+            ProgramFailedError: The benchmark cannot go on; the log says why.
         """
         choice = choose(self._flags, self._phone.description)
         content = await self._load()
@@ -136,9 +132,9 @@ class _Benchmark:
             raise await self._load_failed()
         return content
 
-    async def _load_failed(self) -> _FailedError:
+    async def _load_failed(self) -> ProgramFailedError:
         await self._log.error(f"Failed to load model {self._flags.text('graph')}")
-        return _FailedError()
+        return ProgramFailedError()
 
     async def _plan(self, content: bytes, delegate: Delegate) -> Plan:
         try:
@@ -151,7 +147,7 @@ class _Benchmark:
             await self._log.info(f"Loaded model {self._flags.text('graph')}")
             await self._log.error(f"Encountered unresolved custom op: {err.operator}.")
             await self._log.error("Failed to allocate tensors!")
-            raise _FailedError from err
+            raise ProgramFailedError from err
 
     async def _initialise(self, runs: Runs, plan: Plan, file_bytes: int) -> tuple[int, OpProfile]:
         """Prepare the model; return what that took with its loading, in us, and its profile."""
@@ -193,9 +189,9 @@ class _Benchmark:
         )
         stage = Stage(
             wanted,
-            runs.own_us + int(min_s * 1e6),
-            runs.own_us + int(max_s * 1e6),
-            pause_s=max(0.0, flags.number("run_delay")),
+            runs.own_us + int(min(min_s, _LONGEST_S) * 1e6),
+            runs.own_us + int(min(max_s, _LONGEST_S) * 1e6),
+            pause_s=min(max(0.0, flags.number("run_delay")), _LONGEST_S),
             profiled=profile is not None,
         )
         stat = StatWithPercentiles()
@@ -255,30 +251,30 @@ async def _flags(call: Call, log: Log) -> ParsedFlags:
     """Return what the command line says, after saying what is wrong with it and what it sets.
 
     Raises:
-        _FailedError: The benchmark cannot be run so.
+        ProgramFailedError: The benchmark cannot be run so.
     """
     flags = parse_flags(FLAGS, call.arguments)
     for problem in flags.problems:
         await log.error(problem)
     if flags.problems or flags.on("help") or flags.left_over[:1] == ("--help",):
         await log.error(usage(call.name, FLAGS))
-        raise _FailedError
+        raise ProgramFailedError
     if flags.left_over:
         await log.warning(f"Unconsumed cmdline flags: {' '.join(flags.left_over)}")
     if not flags.text("graph"):
         await log.error("Please specify the name of your TF Lite input file with --graph")
-        raise _FailedError
+        raise ProgramFailedError
     mode = flags.text("op_profiling_output_mode")
     if flags.on("enable_op_profiling") and mode not in _MODES:
         await log.error(f"Output mode{mode} is not supported. Supported values are: 'stdout', 'csv' and 'proto'.")
-        raise _FailedError
+        raise ProgramFailedError
     await log.info(f"Log parameter values verbosely: [{int(flags.on('verbose'))}]")
     for flag in FLAGS:
         await _log_flag(flag, flags, call, log)
     if flags.count("num_threads") < -1:
         await log.error("num_threads should be >= 0 or just -1 to let TFLite runtime set the value.")
         await log.error("Failed to set thread number")
-        raise _FailedError
+        raise ProgramFailedError
     return flags
 
 

@@ -18,6 +18,7 @@ from profiler.network import Network
 from profiler.phone.commands import Answer, Call
 from profiler.phone.files import SHELL_USER
 from profiler.phone.programs._delegates import preparation_s
+from profiler.phone.programs._failure import ProgramFailedError
 from profiler.phone.programs._mishaps import Mishaps
 from profiler.phone.programs._ort_profile import OrtTrace, node_arguments
 from profiler.phone.programs._plan import Plan, PlanShelf
@@ -46,6 +47,7 @@ _PROVIDERS: Mapping[str, tuple[str, Delegate]] = {
 _RANKS = {"Min": 0.0, "Max": 1.0, "P50": 0.5, "P90": 0.9, "P95": 0.95, "P99": 0.99, "P999": 0.999}
 _FAILED = 255
 _FOREVER_US = 1 << 62
+_MOST = 10**9
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class _Options:
 
     def whole(self, letter: str, default: int) -> int:
         text = self.values.get(letter, "")
-        return int(text) if text.isdigit() else default
+        return min(int(text[:12]), _MOST) if text.isdigit() and text.isascii() else default
 
 
 @dataclass
@@ -66,10 +68,6 @@ class _Figures:
 
     first_s: float = 0.0
     runs_s: list[npt.NDArray[np.float64]] = field(default_factory=list)
-
-
-class _EndError(Exception):
-    """The tool ends here; it has this to say on standard error."""
 
 
 class OnnxruntimePerfTest:
@@ -86,7 +84,7 @@ class OnnxruntimePerfTest:
             return Answer(stderr=_USAGE, code=_FAILED)
         try:
             await _PerfTest(call, options, self._plans).run()
-        except _EndError as end:
+        except ProgramFailedError as end:
             return Answer(stderr=f"{end}\n", code=_FAILED)
         return Answer()
 
@@ -103,13 +101,13 @@ class _PerfTest:
         """Make a session, run once, run as often as asked, and print what was found.
 
         Raises:
-            _EndError: It cannot go on.
+            ProgramFailedError: It cannot go on.
         """
         provider, delegate = self._provider()
         content = self._content()
         network, plan = self._model(content, delegate)
         if "I" not in self._options.values:
-            raise _EndError(f"there is no test data for model {network.name}")
+            raise ProgramFailedError(f"there is no test data for model {network.name}")
         threads = max(1, self._options.whole("x", len(self._phone.description.cores) // 2))
         cores = self._call.process.affinity or tuple(self._phone.description.cores)
         seed = seed_of(self._phone.seed, (self._call.name, *self._call.arguments), content)
@@ -129,7 +127,7 @@ class _PerfTest:
         name = self._options.values.get("e", "cpu")
         if name not in _PROVIDERS or (name == "nnapi" and self._phone.description.soc.nnapi is None):
             shown = {"qnn": "QNN", "nnapi": "NNAPI", "xnnpack": "Xnnpack"}.get(name, name)
-            raise _EndError(f"{shown} is not supported in this build")
+            raise ProgramFailedError(f"{shown} is not supported in this build")
         return _PROVIDERS[name]
 
     def _content(self) -> bytes:
@@ -137,7 +135,9 @@ class _PerfTest:
         try:
             return bytes(self._call.files.read(self._call.path(path), SHELL_USER))
         except OSError:
-            raise _EndError(f"Load model from {path} failed:Load model {path} failed. File doesn't exist") from None
+            raise ProgramFailedError(
+                f"Load model from {path} failed:Load model {path} failed. File doesn't exist"
+            ) from None
 
     def _model(self, content: bytes, delegate: Delegate) -> tuple[Network, Plan]:
         path = self._options.rest[0]
@@ -145,9 +145,9 @@ class _PerfTest:
             network = _network(content)
             return network, self._plans.plan(content, delegate, lambda _: (network, False))
         except ModelFileError as err:
-            raise _EndError(f"Load model from {path} failed:Protobuf parsing failed.") from err
+            raise ProgramFailedError(f"Load model from {path} failed:Protobuf parsing failed.") from err
         except NetworkError as err:
-            raise _EndError(
+            raise ProgramFailedError(
                 f"Load model from {path} failed:Fatal error: {err.operator} is not a registered op"
             ) from err
 
@@ -228,7 +228,7 @@ class _PerfTest:
         try:
             self._call.files.append(self._call.files.create(path, SHELL_USER), trace.json())
         except OSError as err:
-            raise _EndError(f"cannot write {path}: {err.strerror}") from err
+            raise ProgramFailedError(f"cannot write {path}: {err.strerror}") from err
 
 
 def _options(arguments: tuple[str, ...]) -> _Options | None:

@@ -150,6 +150,8 @@ def test_int8_is_told_from_the_file(benches: Callable[..., Bench]) -> None:
         ("--num_runs=1 --min_secs=0", 1, 1),
         ("--num_runs=1 --min_secs=0.5", 100, 10_000),
         ("--num_runs=100000 --max_secs=0.5", 100, 10_000),
+        ("--num_runs=4 --min_secs=0 --max_secs=1e300", 4, 4),
+        ("--num_runs=2 --min_secs=-1e300 --run_delay=1e300", 1, 1),
     ],
 )
 def test_how_long_it_runs(bench: Bench, flags: str, least: int, most: int) -> None:

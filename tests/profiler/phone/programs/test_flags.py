@@ -30,7 +30,7 @@ def test_values(argument: str, name: str, value: Value) -> None:
     assert type(flags.values[name]) is type(value)
 
 
-@pytest.mark.parametrize("argument", ["--runs=x", "--secs=.", "--on=yes", "--on="])
+@pytest.mark.parametrize("argument", ["--runs=x", "--runs=3000000000", "--secs=.", "--on=yes", "--on="])
 def test_values_that_cannot_be_read(argument: str) -> None:
     flags = parse_flags(FLAGS, [argument])
     assert flags.problems == (f"Failed to parse flag '{argument[2:].split('=')[0]}' against argv '{argument}'",)
