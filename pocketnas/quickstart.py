@@ -39,7 +39,7 @@ class Plan:
         space: The search space.
         kernels: Most kernels to measure.
         networks: Whole networks to measure.
-        protocol: How kernels and networks are measured.
+        protocol: How kernels and networks are measured; kernels share processes as the device asks for.
         search: Settings of the search.
         verify: Settings of what follows it.
     """
@@ -184,7 +184,7 @@ def _learn(
             rng=np.random.default_rng(seed),
         )
         title = f"measuring {len(workloads)} kernels and networks on {device.name}"
-        protocol = replace(plan.protocol, seed=seed)
+        protocol = replace(plan.protocol, seed=seed, kernels_per_pack=backend.kernels_per_process)
         measured = measure_workloads(backend, workloads, protocol, store, observer, title=title, label="profile")
     measured_s = time.monotonic()
     # The rows of this campaign alone: later ones are of networks that the prediction is judged by.

@@ -17,7 +17,7 @@ def command(
     fast: Annotated[
         bool, typer.Option("--fast", help="Some minutes instead of up to twenty, with a smaller space and search.")
     ] = False,
-    device: DeviceName = "host",
+    device: DeviceName = "pixel4-emulated",
     config: Config = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for all that is made.")] = Path("out"),
     budget_ms: MaybeBudgetMs = None,
@@ -27,10 +27,13 @@ def command(
 ) -> None:
     """Measure the device, learn to predict it, search under the prediction, and measure what was found.
 
+    Without --device that is an emulated Pixel 4, reached over ADB's own protocol; --device host is this computer.
     Ends with networks as .tflite and .onnx, result.json and report.html in DIR. The same command after an
     interruption goes on where it stopped.
 
     Example: pocketnas quickstart --fast --out out
+
+    Example: pocketnas quickstart --fast --device host --out out/host
     """
     from pocketnas.quickstart import FAST, FULL, quickstart
     from pocketnas.report import write_report
