@@ -13,7 +13,9 @@ from profiler.errors import RuntimeNotSupportedError, WorkloadFailedError
 from profiler.runtimes.operator_profile import OperatorTime
 from profiler.runtimes.runtime import Runtime
 
-_OUT_OF_MEMORY = 128 + signal.SIGKILL
+_SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a program."""
+_OUT_OF_MEMORY = _SIGNALLED + signal.SIGKILL
 """Android's low memory killer sends SIGKILL; ours is sent only after the exit code is of no account."""
 _VERSION_CHARS = 12
 
@@ -121,7 +123,7 @@ class PhoneTool(ABC):
 
     @abstractmethod
     def read(self, run: ToolRun, end: ToolEnd) -> ToolReading:
-        """Return what a run that ended with exit code 0 or one of the tool's own tells.
+        """Return what a run tells that no signal ended.
 
         Raises:
             WorkloadFailedError: The model was refused, or what came out cannot be relied on.
@@ -159,9 +161,9 @@ class PhoneTool(ABC):
         """
         if end.exit_code == _OUT_OF_MEMORY:
             raise WorkloadFailedError("OUT_OF_MEMORY", "killed by the phone (SIGKILL), most likely for lack of memory")
-        if end.exit_code > 128:
-            number = end.exit_code - 128
-            known = number in {one.value for one in signal.Signals}
-            name = signal.Signals(number).name if known else f"signal {number}"
+        number = end.exit_code - _SIGNALLED
+        # 255 is what a program says that returns -1.
+        if number in {one.value for one in signal.Signals}:
+            name = signal.Signals(number).name
             raise WorkloadFailedError("CRASHED", f"the runtime was ended by {name}", signal=number)
         return self.read(run, end)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from profiler.adb import load_or_create_key
+from profiler.adb import ServerTransport, load_or_create_key
 from profiler.backends import AdbBackend, BlockRequest, BlockResult
 from profiler.backends.android import Patience
 from profiler.devices import AdbDevice
@@ -28,8 +28,10 @@ from profiler.errors import (
 )
 from profiler.phone import Fault, Phone, PhoneClock, PhoneServer, load_phone
 from profiler.phone.files import SHELL_USER
-from profiler.phone.programs import virtual_program
+from profiler.phone.programs import Tool, virtual_program
+from profiler.runtimes import ModelFile, ModelFiles
 from profiler.workload import Workload
+from tests.adb_programs import adb_client, own_adb
 from tests.conformance.networks import inverted_residuals, tiny
 
 TMP = "/data/local/tmp"
@@ -248,6 +250,36 @@ def test_a_model_too_large_for_the_phone_is_its_own_fault(bench: Bench) -> None:
         data.used_bytes = 0
 
 
+@pytest.mark.parametrize("runtime", ["benchmark_model", "onnxruntime_perf_test"])
+@pytest.mark.parametrize("model", [b"", b"not a model" * 99], ids=["empty", "text"])
+def test_what_is_no_model_is_said_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, runtime: Tool, model: bytes
+) -> None:
+    bench.program.write_bytes(virtual_program(runtime))
+    with bench.opened(runtime=runtime) as backend:
+        with monkeypatch.context() as patch:
+            patch.setattr(ModelFiles, "file", lambda *_: ModelFile(model))
+            (refused,) = run(backend, TINY)
+        (fine,) = run(backend, LATER)
+    assert reason(refused) == "INVALID_MODEL"
+    assert fine.failure is None
+
+
+@pytest.mark.parametrize(("delegate", "row"), [("gpu", "TfLiteGpuDelegateV2"), ("nnapi", "TfLiteNnapiDelegate")])
+def test_chips_of_their_own_show_one_row(bench: Bench, delegate: str, row: str) -> None:
+    with bench.opened(delegate=delegate) as backend:
+        profile = backend.profile_operators(LONG.workload, warmup_runs=1, runs=9)
+        assert backend.kernels_per_process == 1
+        assert backend.facts().accelerator == delegate
+    assert [operator.kind for operator in profile.operators] == [row]
+
+
+def test_a_chip_that_the_phone_does_not_have_ends_the_campaign(bench: Bench) -> None:
+    settings = {"delegate": "nnapi", "nnapi_accelerator": "no-such-dsp"}
+    with pytest.raises(RuntimeNotSupportedError, match="no such delegate"), bench.opened(**settings) as backend:
+        run(backend, TINY)
+
+
 # What the phone does.
 
 
@@ -343,6 +375,38 @@ def test_a_phone_that_vanishes_for_good_is_an_error(bench: Bench) -> None:
     with pytest.raises(DeviceOfflineError, match="did not come back") as caught, bench.opened() as backend:
         run(backend, TINY)
     assert any("not left as it was" in note for note in caught.value.__notes__)
+
+
+# How the phone is reached.
+
+
+def test_an_old_phone_without_exit_codes(tmp_path: Path) -> None:
+    phone = Phone(load_phone("pixel4"), features=())
+    with served(phone, tmp_path) as bench:
+        phone.faults.add(Fault("kill", match="--num_runs=5", signal=11, times=1))
+        before = bench.left()
+        with bench.opened() as backend:
+            crashed, fine = run(backend, TINY, replace(LATER, profiled=True))
+        assert bench.left() == before
+    assert reason(crashed) == "CRASHED"
+    assert fine.failure is None and fine.operators
+
+
+@pytest.mark.adb_client("debian")
+def test_through_an_adb_server_that_has_the_phone(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = adb_client("debian")
+    assert path is not None
+    with own_adb(path, tmp_path) as adb:
+        adb.connect(bench.server.address)
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(adb.port))
+        before = bench.left()
+        with bench.opened() as backend:
+            assert isinstance(backend._session.transport, ServerTransport)
+            first, second = run(backend, TINY, replace(LATER, profiled=True))
+        assert bench.left() == before
+    assert first.failure is None and second.operators
 
 
 # How a job ends.

@@ -69,7 +69,7 @@ def test_the_median_and_the_trace() -> None:
         (PROFILED, PRINTED, 0, {}, "INVALID_OUTPUT"),
         (PROFILED, PRINTED, 0, {"/f/run-1.json": trace(3)}, "INVALID_OUTPUT"),
         (PROFILED, PRINTED, 0, {"/f/run-1.json": trace(4)[:-9]}, "INVALID_OUTPUT"),
-        (RUN, "Load model from m failed:Protobuf parsing failed.\n", 1, {}, "INVALID_MODEL"),
+        (RUN, "Load model from m failed:Protobuf parsing failed.\n", 255, {}, "INVALID_MODEL"),
         (RUN, "[E:onnxruntime:, x.cc:1] Exception: no kernel for Mystery\n", 1, {}, "UNSUPPORTED"),
         (RUN, "", 137, {}, "OUT_OF_MEMORY"),
     ],
