@@ -140,7 +140,14 @@ def _console(*, stderr: bool) -> Console:
     return console
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> Table:
     """Return a table of inert text.
 
     Args:
@@ -148,10 +155,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
         columns: Headings.
         rows: Cells, a row each; any object, shown by its `str`.
         right: Headings of the columns that hold numbers, aligned right and never broken.
+        whole: Headings of further columns that are never broken, such as names that are typed again.
     """
     made = Table(title=Text(inert(title)), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(Text(column), justify="right" if column in right else "left", no_wrap=column in right)
+        made.add_column(
+            Text(column), justify="right" if column in right else "left", no_wrap=column in (*right, *whole)
+        )
     for row in rows:
         made.add_row(*(Text(inert(cell)) for cell in row))
     return made

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from profiler.backends.glance import Glance
     from profiler.devices import Device
 
-_COLUMNS = ("device", "state", "what it is", "system", "battery", "heat", "source")
-_NUMBERS = ("battery", "heat")
+_COLUMNS = ("device", "state", "source", "battery, heat", "what it is")
+_WHOLE = _COLUMNS[:-1]
 _MOST_AT_ONCE = 16
 _LOOK_EVERY_S = 0.5
 _STILL_AWAY = 75
@@ -51,8 +51,8 @@ def command(
     devices = list(configured_devices(config).values())
     seen, ready = _await_phone(screen, devices, limit_s) if wait else (_look(devices), True)
     strangers = _strangers(screen, devices)
-    rows = [_row(glance) for glance in seen] + [[serial, state, *[""] * 5] for serial, state, _ in strangers]
-    screen.show(table("", _COLUMNS, rows, right=_NUMBERS))
+    rows = [_row(glance) for glance in seen] + [[serial, state, "", "", ""] for serial, state, _ in strangers]
+    screen.show(table("", _COLUMNS, rows, whole=_WHOLE))
     for glance in seen:
         for check in glance.checks:
             screen.show(f"{glance.device}: {check.id}: {check.detail}")
@@ -114,30 +114,27 @@ def _strangers(screen: Screen, devices: Iterable[Device]) -> list[tuple[str, str
 
 
 def _row(glance: Glance) -> list[object]:
-    what = system = ""
+    what: list[str | None] = []
     if glance.phone:
-        what = ", ".join(part for part in (glance.phone.model, glance.phone.soc) if part)
-        system = f"Android {glance.phone.android}" if glance.phone.android else "Android"
+        android = f"Android {glance.phone.android}" if glance.phone.android else None
+        what = [glance.phone.model, glance.phone.soc, android]
     elif glance.facts:
         facts = glance.facts
-        what = f"{facts.processor}, {facts.runtime} {facts.runtime_version}, {_threads(facts.threads)}"
-        what += f", {facts.accelerator}"
-        system = facts.system
-    health = glance.health
+        threads = "1 thread" if facts.threads == 1 else f"{facts.threads} threads"
+        what = [facts.processor, facts.system, f"{facts.runtime} {facts.runtime_version}", facts.accelerator, threads]
     return [
         glance.device,
         glance.state,
-        what,
-        system,
-        _figure(health.battery_percent if health else None, "%"),
-        _figure(health.temperature_c if health else None, "°C"),
         glance.source or "",
+        _battery(glance),
+        ", ".join(part for part in what if part),
     ]
 
 
-def _figure(value: Any, unit: str) -> str:
-    return "" if value is None else f"{value:.0f} {unit}"
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
+def _battery(glance: Glance) -> str:
+    """Return charge and temperature, as far as the phone tells them."""
+    if glance.health is None:
+        return ""
+    percent, heat_c = glance.health.battery_percent, glance.health.temperature_c
+    figures = (None if percent is None else f"{percent:.0f} %", None if heat_c is None else f"{heat_c:.0f} °C")
+    return ", ".join(figure for figure in figures if figure)
