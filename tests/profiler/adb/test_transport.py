@@ -81,10 +81,11 @@ def test_refused_transfers_carry_the_phones_reason(transport: Transport, here: s
 
 
 def test_a_command_that_hangs_is_ended_there(transport: Transport, here: str) -> None:
+    transport.features()
     started = time.monotonic()
-    with pytest.raises(DeviceTimeoutError, match=r"sleep 77.*0\.5 s") as caught:
-        transport.shell(f"echo $$ > {here}/pid; sleep 77", timeout_s=0.5)
-    assert time.monotonic() - started < 3
+    with pytest.raises(DeviceTimeoutError, match=r"sleep 77.* 1 s") as caught:
+        transport.shell(f"echo $$ > {here}/pid; sleep 77", timeout_s=1)
+    assert time.monotonic() - started < 10
     assert "may still run" not in str(caught.value)
     _assert_gone(transport, int(transport.read_file(f"{here}/pid")))
 
