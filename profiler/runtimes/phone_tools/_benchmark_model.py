@@ -39,7 +39,8 @@ _STOPPED_SHARE = 0.9
 
 _UNKNOWN_FLAGS = re.compile(r"Unconsumed cmdline flags|unrecognized commandline flag")
 _NO_DELEGATE = re.compile(
-    r"Could not create \S+ delegate|acceleration is unsupported|[Cc]ould(?:n't| not) find the specified (?:NNAPI )?accelerator"
+    r"Could not create \S+ delegate|acceleration is unsupported"
+    r"|[Cc]ould(?:n't| not) find the specified (?:NNAPI )?accelerator"
     r"|delegate (?:is unsupported|is not supported|isn't supported)"
 )
 _BAD_MODEL = re.compile(
