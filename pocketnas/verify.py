@@ -293,7 +293,8 @@ def split_by_budget(
             reasons = "; ".join(str(reason) for reason in measurement.reasons)
             dropped.append(dropped_record(candidate, measurement, f"could not be measured: {reasons}"))
         elif measurement.high_ms > budget_ms:
-            problem = f"measured {measurement.high_ms:.3g} ms (upper end), above the budget of {budget_ms:.3g} ms"
+            source = measurement.campaign.configuration.source
+            problem = f"{source} {measurement.high_ms:.3g} ms (upper end), above the budget of {budget_ms:.3g} ms"
             dropped.append(dropped_record(candidate, measurement, problem))
         else:
             within.append(candidate)
