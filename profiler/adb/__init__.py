@@ -4,7 +4,7 @@ from profiler.adb._choice import open_transport
 from profiler.adb._process import RemoteProcess
 from profiler.adb._sync import RemoteStat
 from profiler.adb.direct import DirectTransport
-from profiler.adb.keys import AdbKey, load_or_create_key
+from profiler.adb.keys import AdbKey, load_or_create_key, own_key
 from profiler.adb.quoting import DEFAULT_FOLDER, command_line, remote_folder_path
 from profiler.adb.remote_folder import RemoteFolder
 from profiler.adb.server import AdbServer, ServerTransport
@@ -24,5 +24,6 @@ __all__ = [
     "command_line",
     "load_or_create_key",
     "open_transport",
+    "own_key",
     "remote_folder_path",
 ]

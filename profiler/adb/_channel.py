@@ -17,7 +17,12 @@ class ServiceRefusedError(Exception):
 
 
 class DeviceAwayError(ServiceRefusedError, ConnectionError):
-    """The server has no connection to the device just now: so it is for a second after it was started anew."""
+    """The server does not have the device just now: so it is for a second or two after it was started anew."""
+
+
+def says_unauthorized(reason: str) -> bool:
+    """Say whether a server refused because the device does not trust it, or does not yet."""
+    return "unauthorized" in reason or "authorizing" in reason
 
 
 def says_away(reason: str) -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from adb_shell import exceptions
 
-from profiler.adb._channel import ServiceRefusedError, says_away
+from profiler.adb._channel import ServiceRefusedError, says_away, says_unauthorized
 from profiler.errors import (
     DeviceNotFoundError,
     DeviceOfflineError,
@@ -68,7 +68,7 @@ def device_errors(serial: str, action: str, timeout_s: float) -> Iterator[None]:
 
 def _refusal(serial: str, action: str, reason: str) -> Exception:
     """Return the error for a service that was refused, by the words of adb's server."""
-    if "unauthorized" in reason or "authorizing" in reason:
+    if says_unauthorized(reason):
         return DeviceUnauthorizedError(serial, AUTHORIZE_ADVICE)
     if says_away(reason):
         return DeviceOfflineError(serial, f"the adb server says: {reason.strip()[:200]!r}; reconnect the phone")

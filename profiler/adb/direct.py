@@ -21,7 +21,7 @@ from profiler.adb._links import Link, TcpLink
 from profiler.adb._packet_io import PacketIO
 from profiler.adb._seam import device_errors
 from profiler.adb._usb_link import UsbLink
-from profiler.adb.keys import load_or_create_key
+from profiler.adb.keys import AdbKey, load_or_create_key
 from profiler.adb.transport import Transport
 from profiler.errors import ConfigError
 
@@ -40,14 +40,22 @@ class DirectTransport(Transport):
         serial: Name of the device in errors.
         link: What carries the packets.
         key_path: The private key's file; None for the usual one.
+        key: The key itself, instead of its file.
         authorize_timeout_s: How long to wait for somebody to accept our key on the phone.
     """
 
     def __init__(
-        self, serial: str, link: Link, *, key_path: Path | None = None, authorize_timeout_s: float = 5.0
+        self,
+        serial: str,
+        link: Link,
+        *,
+        key_path: Path | None = None,
+        key: AdbKey | None = None,
+        authorize_timeout_s: float = 5.0,
     ) -> None:
         super().__init__(serial)
         self._link, self._key_path, self._authorize_timeout_s = link, key_path, authorize_timeout_s
+        self._key = key
         self._io = PacketIO(link)
         self._io.joins_packets = isinstance(link, TcpLink)
         # One stream at a time: adb-shell loses replies of streams that run side by side.
@@ -55,14 +63,21 @@ class DirectTransport(Transport):
         self._connected, self._last_id = False, 0
 
     @classmethod
-    def tcp(cls, address: str, *, key_path: Path | None = None, authorize_timeout_s: float = 5.0) -> DirectTransport:
+    def tcp(
+        cls,
+        address: str,
+        *,
+        key_path: Path | None = None,
+        key: AdbKey | None = None,
+        authorize_timeout_s: float = 5.0,
+    ) -> DirectTransport:
         """Return the transport to `host:port`, or to `host` at port 5555.
 
         Raises:
             ConfigError: The address has no such form.
         """
         link = TcpLink(*split_address(address))
-        return cls(address, link, key_path=key_path, authorize_timeout_s=authorize_timeout_s)
+        return cls(address, link, key_path=key_path, key=key, authorize_timeout_s=authorize_timeout_s)
 
     @classmethod
     def usb(cls, serial: str, *, key_path: Path | None = None, authorize_timeout_s: float = 5.0) -> DirectTransport:
@@ -129,7 +144,8 @@ class DirectTransport(Transport):
             patience = Deadline.after(self._authorize_timeout_s)
             self._link.deadline = min(whole, patience, key=lambda deadline: deadline.ends_s)
 
-        key = load_or_create_key(self._key_path)
+        # Reading a key costs more than a handshake.
+        self._key = key = self._key or load_or_create_key(self._key_path)
         info = _AdbTransactionInfo(None, None, _NO_LIMIT_S, _NO_LIMIT_S)
         try:
             with _dropped_on_error(self._drop):

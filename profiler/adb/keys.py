@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import getpass
 import os
 import platform
@@ -63,6 +64,12 @@ def default_key_path() -> Path:
     adb_key = Path.home() / ".android" / "adbkey"
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return adb_key if adb_key.is_file() else Path(state) / "pocketnas" / "adbkey"
+
+
+@functools.cache
+def own_key() -> AdbKey:
+    """Return a key that is this process's alone and in no file: for phones that end with the process."""
+    return AdbKey(rsa.generate_private_key(_EXPONENT, _BITS), f"{_user()}@this-process")
 
 
 def load_or_create_key(path: Path | None = None) -> AdbKey:

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 
 from profiler.adb._backoff import with_reconnects
-from profiler.adb._channel import Channel, DeviceAwayError, ServiceRefusedError, says_away
+from profiler.adb._channel import Channel, DeviceAwayError, ServiceRefusedError, says_away, says_unauthorized
 from profiler.adb._deadline import Deadline
 from profiler.adb._seam import device_errors
 from profiler.adb.transport import Transport
@@ -149,7 +149,8 @@ class _ServerChannel(Channel):
         status = self.read_exactly(_STATUS_BYTES)
         if status == b"FAIL":
             reason = self.read_block()
-            raise DeviceAwayError(reason) if says_away(reason) else ServiceRefusedError(reason)
+            passing = says_away(reason) or says_unauthorized(reason)
+            raise DeviceAwayError(reason) if passing else ServiceRefusedError(reason)
         if status != b"OKAY":
             raise ValueError(f"no adb server: answered {status!r}")
 

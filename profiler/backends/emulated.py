@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from profiler.adb import DEFAULT_FOLDER, DirectTransport, Transport, load_or_create_key
+from profiler.adb import DEFAULT_FOLDER, DirectTransport, Transport, own_key
 from profiler.backends.adb import AdbBackend
 from profiler.backends.android import Patience
 from profiler.backends.lease import DeviceLease
@@ -58,9 +57,7 @@ class EmulatedBackend(AdbBackend):
 
         server = opening.enter_context(PhoneServer(self.phone))
         # A phone of one's own asks for a key as any other does; the user's own key is none of its business.
-        key_path = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="pocketnas-"))) / "adbkey"
-        load_or_create_key(key_path)
-        return opening.enter_context(DirectTransport.tcp(server.address, key_path=key_path))
+        return opening.enter_context(DirectTransport.tcp(server.address, key=own_key()))
 
     def _read_program(self) -> bytes:
         from profiler.phone.programs import Tool, virtual_program

@@ -6,6 +6,7 @@ from profiler.backends.base import BlockRequest, BlockResult
 from profiler.backends.emulated import EmulatedBackend
 from profiler.devices import EmulatedDevice
 from profiler.measure import Protocol
+from profiler.store import Store
 from profiler.workload import Workload
 from tests.conformance.networks import tiny
 
@@ -13,7 +14,7 @@ RUN = "--graph="
 """Is in the command line of every run of a model, and of nothing else."""
 RUNS = 12
 
-PROTOCOL = Protocol(name="faults", rounds=3, max_rounds=3, runs_per_block=RUNS, warmup_runs=1)
+PROTOCOL = Protocol(name="faults", rounds=2, max_rounds=2, runs_per_block=RUNS, warmup_runs=1)
 
 
 def device(name: str = "phone", **settings: object) -> EmulatedDevice:
@@ -31,6 +32,12 @@ def run(backend: EmulatedBackend, channels: int = 4, *, profiled: bool = False) 
     request = BlockRequest(workload(channels), 1, RUNS, profiled=profiled)
     (result,) = backend.run_blocks([request])
     return result
+
+
+def numbers(store: Store) -> list[tuple[str, int, str, tuple[float, ...]]]:
+    """Return workload, round, status and latencies of all blocks of a store: what must not depend on mishaps."""
+    blocks = (block for campaign in store.campaigns() for block in store.blocks(campaign.id))
+    return sorted((block.workload_key, block.round, block.status, block.samples_ms) for block in blocks)
 
 
 def reason(result: BlockResult) -> str:

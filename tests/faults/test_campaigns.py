@@ -26,9 +26,9 @@ from profiler.phone import Fault
 from profiler.runtimes import RUNTIMES, write_model_file
 from profiler.store import Store
 from profiler.workload import Workload
-from tests.faults._measured import PROTOCOL, RUN, device, workload
+from tests.faults._measured import PROTOCOL, RUN, device, numbers, workload
 
-WORK = tuple(workload(channels) for channels in (4, 5, 6))
+WORK = tuple(workload(channels) for channels in (4, 5))
 BLOCKS = len(WORK) * PROTOCOL.rounds
 
 
@@ -46,12 +46,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def blocks(store: Store) -> list[Block]:
     return [block for campaign in store.campaigns() for block in store.blocks(campaign.id)]
-
-
-def numbers(store: Store) -> list[tuple[object, ...]]:
-    """What a store holds, but for times of day and remarks."""
-    found = [(block.workload_key, block.round, block.status, block.samples_ms) for block in blocks(store)]
-    return sorted(found)
 
 
 def of_model(work: Workload) -> str:
@@ -131,7 +125,7 @@ def test_row_03_a_phone_that_is_silent_again_and_again_is_set_aside(tmp_path: Pa
     [
         (Fault("storage_full", match=RUN, after=3, free_bytes=100_000), DeviceStorageError),
         (Fault("no_execute", match=RUN, after=3), DeviceRefusedError),
-        (Fault("cut_output", match=RUN, at_bytes=10, after=9), DeviceOfflineError),
+        (Fault("cut_output", match=RUN, at_bytes=10, after=5), DeviceOfflineError),
     ],
     ids=["row_11_storage", "row_12_noexec", "row_05_always"],
 )
@@ -172,7 +166,7 @@ def test_what_the_model_is_to_blame_for_is_its_result_and_no_other_s(
 
 def test_row_20_a_phone_that_shuts_down_pauses_its_own_campaign_only(store: Store, tmp_path: Path) -> None:
     hot = EmulatedBackend(device("hot"))
-    hot.phone.faults.add(Fault("vanish", match=RUN, at_run=4, after=12, times=1))
+    hot.phone.faults.add(Fault("vanish", match=RUN, at_run=4, after=6, times=1))
     openers = {"hot": lambda: hot, "calm": lambda: EmulatedBackend(device("calm"))}
     gone, fine = measure_fleet(openers, lambda _: (WORK, PROTOCOL), store)
     assert isinstance(gone.error, DeviceOfflineError) and gone.error.exit_code == 75
@@ -219,7 +213,7 @@ def test_row_21_who_knows_of_the_battery_goes_on(store: Store) -> None:
 
 def test_row_22_a_screen_that_goes_off_rejects_its_block_alone(store: Store) -> None:
     with EmulatedBackend(device()) as backend:
-        backend.phone.faults.add(Fault("screen_off", match=of_model(WORK[2]), at_run=3, times=1))
+        backend.phone.faults.add(Fault("screen_off", match=of_model(WORK[1]), at_run=3, times=1))
         measurements = measure(backend, WORK, PROTOCOL, store)
     rejected = [block for block in blocks(store) if block.status != "ok"]
     assert [(block.status, block.reason.partition(":")[0]) for block in rejected] == [("rejected", "INTERRUPTED")]
