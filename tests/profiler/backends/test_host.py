@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from profiler.backends import BlockRequest, HostBackend, open_backend
+from profiler.backends import BlockRequest, HostBackend, backend_of
 from profiler.devices import HostDevice
 from profiler.errors import ConfigError, DeviceBusyError, DeviceError, RuntimeNotSupportedError
 from profiler.workload import Workload
@@ -23,7 +23,7 @@ BLOCK = BlockRequest(Workload(tiny()), 0, 2)
 
 
 def opened(name: str, **settings: object) -> HostBackend:
-    backend = open_backend(HostDevice.model_validate({"name": name, **settings}))
+    backend = backend_of(HostDevice.model_validate({"name": name, **settings}))
     assert isinstance(backend, HostBackend)
     return backend
 
@@ -120,11 +120,11 @@ def test_nothing_is_left_behind() -> None:
 def test_the_worker_dies_with_its_parent_even_inside_a_run(tmp_path: Path) -> None:
     program = (
         "import sys\n"
-        "from profiler.backends import BlockRequest, open_backend\n"
+        "from profiler.backends import BlockRequest, backend_of\n"
         "from profiler.devices import HostDevice\n"
         "from profiler.workload import Workload\n"
         "from tests.conformance.networks import inverted_residuals\n"
-        "with open_backend(HostDevice(name='orphan')) as backend:\n"
+        "with backend_of(HostDevice(name='orphan')) as backend:\n"
         "    print(backend.worker_pid, flush=True)\n"
         "    list(backend.run_blocks([BlockRequest(Workload(inverted_residuals()), 0, 1_000_000)]))\n"
     )
