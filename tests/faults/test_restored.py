@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from profiler.adb import _backoff
 from profiler.backends.emulated import EmulatedBackend
 from profiler.errors import DeviceError, PocketnasError
 from profiler.phone import Fault, Phone
@@ -13,6 +14,11 @@ from profiler.phone.files import SHELL_USER
 from tests.faults._measured import RUN, device, run
 
 STAY_ON = ("global", "stay_on_while_plugged_in")
+
+
+@pytest.fixture(autouse=True)
+def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_backoff, "PAUSES_S", (0.01, 0.03, 0.1))
 
 
 class Left:
