@@ -40,7 +40,7 @@ def show_operators(
         for network in networks:
             profile = backend.profile_operators(Workload(network, dtype), warmup_runs=_WARMUP_RUNS, runs=_PROFILED_RUNS)
             rows = [[found.name, found.kind, _operator_ms(found.mean_ms)] for found in profile.operators]
-            title = f"{network.name}: operators, {source} on {name}, calm half of {_PROFILED_RUNS} runs"
+            title = f"{network.name}: operators, {source} on {name}, calmer ones of {_PROFILED_RUNS} runs"
             screen.show(table(title, ["operator", "kind", "ms"], rows, right=["ms"]))
             screen.show(f"end to end while profiled: {profile.end_to_end_ms:.4g} ms")
             documents.append({"network": network.name, **asdict(profile)})

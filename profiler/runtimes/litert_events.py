@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from profiler.errors import MeasurementError
-from profiler.runtimes.operator_profile import OperatorProfile, summarise_runs
+from profiler.runtimes.operator_profile import XNNPACK_CUT_US, OperatorProfile, summarise_runs
 
 KNOWN_VERSIONS = ("2.1.6", "2.2.0", "2.3.0")
 """Versions of ai-edge-litert whose C interface was tried; 2.1.2 aborts the process."""
@@ -15,9 +15,6 @@ _OPERATOR_TYPES = frozenset({2, 8})
 """OPERATOR_INVOKE_EVENT, and DELEGATE_PROFILED_OPERATOR_INVOKE_EVENT for what XNNPACK runs; TFLite leaves
 the former out for a delegate that profiles itself, so together they count each operator once."""
 _DELEGATE_TYPE = 8
-_CUT_US = 0.5
-"""XNNPACK cuts each operator's time to whole microseconds, which takes half of one on average: 200 operators of
-9.6 us were given as 8.9 us each, of which 0.2 us are between the operators."""
 _OTHER_TYPES = frozenset({1, 4, 16, 32})
 """Spans around operators, and telemetry whose duration is none (tflite/core/api/profiler.h)."""
 
@@ -44,7 +41,7 @@ def read_litert_events(profile: bytes, *, runs: int) -> OperatorProfile:
     if len(per_run) != runs or not tags[0] or any(found != tags[0] for found in tags):
         raise MeasurementError("LiteRT's profile has no operators, or not the same ones in each run")
     named = [(f"{position}:{tag}", tag) for position, (tag, _) in enumerate(tags[0])]
-    cut_us = [_CUT_US if kind == _DELEGATE_TYPE else 0.0 for _, kind in tags[0]]
+    cut_us = [XNNPACK_CUT_US if kind == _DELEGATE_TYPE else 0.0 for _, kind in tags[0]]
     return summarise_runs(named, [[elapsed_us for *_, elapsed_us in run] for run in operators], whole_us, cut_us)
 
 

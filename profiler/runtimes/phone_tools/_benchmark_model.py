@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from profiler.errors import RuntimeNotSupportedError, ToolOutputError, WorkloadFailedError
-from profiler.runtimes.operator_profile import OperatorTime
+from profiler.runtimes.operator_profile import XNNPACK_CUT_US, OperatorTime
 from profiler.runtimes.phone_tools.phone_tool import PhoneTool, ToolEnd, ToolReading, ToolRun
 from profiler.runtimes.runtime import RUNTIMES
 from profiler.tool_outputs import (
@@ -36,6 +36,10 @@ _PRINTED_DIGITS = 0.02
 """The log rounds to six digits, old versions to whole microseconds; means that differ by more are of different runs."""
 _ROUNDED_US = 1.0
 _STOPPED_SHARE = 0.9
+_XNNPACK_ROW = "Delegate/"
+"""How rows of a delegate with a profiler of its own are named; of those on the processor that is XNNPACK alone.
+Source: tflite/profiling/profile_summarizer.cc."""
+_US_PER_MS = 1e3
 
 _UNKNOWN_FLAGS = re.compile(r"Unconsumed cmdline flags|unrecognized commandline flag")
 _NO_DELEGATE = re.compile(
@@ -171,8 +175,9 @@ def _between(low: float | None, value: float, high: float | None) -> bool:
 
 def _operator_time(row: ProfiledOperator) -> OperatorTime:
     # Rows count whole microseconds: one that has none is shorter, not nothing.
-    latency_ms = row.calm_ms * row.times_called
-    return OperatorTime(row.name or row.type, row.type, latency_ms or None, row.calls)
+    cut_us = XNNPACK_CUT_US if (row.name or "").startswith(_XNNPACK_ROW) else 0.0
+    call_ms = row.calm_ms + cut_us / _US_PER_MS if row.calm_ms else 0.0
+    return OperatorTime(row.name or row.type, row.type, call_ms * row.times_called or None, row.calls)
 
 
 def _line_of(pattern: re.Pattern[str], log: str) -> str:

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from profiler.backends import BlockRequest, open_backend
+from profiler.backends.android import chosen_cores
+from profiler.backends.emulated import EmulatedBackend
 from profiler.devices import EmulatedDevice
 from profiler.kernels import random_kernels
 from profiler.measure import PROTOCOLS, Block, Pack, Progress, measure
 from profiler.network import Conv2d, Network, Relu, TensorSpec
+from profiler.phone.soc import Placement, step_latencies_s, steps_of
 from profiler.store import Store
 from profiler.workload import Workload
 
@@ -35,6 +38,22 @@ def test_a_pack_tells_what_kernels_take_alone_less_the_call() -> None:
     call_ms = np.median(alone_ms - packed_ms)
     assert 0.0 < call_ms < 0.1
     assert np.median(np.abs((packed_ms + call_ms) / alone_ms - 1.0)) < 0.05
+
+
+def test_a_pack_tells_what_the_law_says_of_each_kernel() -> None:
+    work = kernels(24)
+    pack = Pack(tuple(work))
+    with EmulatedBackend(PHONE, wait_s=60.0) as backend:
+        soc, (fastest,) = backend.phone.description.soc, chosen_cores("auto", 1, backend.phone_facts()) or (0,)
+        results = backend.run_blocks(
+            [BlockRequest(pack.workload, 5, 10, profiled=True, occasion=f"{process}") for process in range(6)]
+        )
+        read_ms = np.array([pack.read(result.operators).latencies_ms for result in results], dtype=float)
+    steps = [steps_of(each.network, delegate="xnnpack", int8=False) for each in work]
+    law_us = np.array([1e6 * step_latencies_s(soc, each, Placement((fastest,), 1, "xnnpack")).sum() for each in steps])
+    error_us = 1e3 * np.median(read_ms, axis=0) - law_us
+    assert abs(np.median(error_us[law_us < 50.0])) < 0.25, "as a whole, whole microseconds are no bias"
+    assert np.abs(error_us / law_us).max() < 0.1
 
 
 class CutOffError(Exception):

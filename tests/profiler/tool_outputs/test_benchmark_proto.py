@@ -55,8 +55,11 @@ def test_no_cut_of_a_result_is_one() -> None:
             parse_benchmark_result(RESULT[:at])
 
 
-def operator(kind: bytes, name: bytes, total_us: int, count: int, called: int, order: int) -> bytes:
-    stat = field(1, 7) + field(3, 0) + field(8, total_us) + field(9, count)
+def operator(
+    kind: bytes, name: bytes, total_us: int, count: int, called: int, order: int, *, longest_us: int | None = None
+) -> bytes:
+    longest = b"" if longest_us is None else field(7, longest_us)
+    stat = field(1, 7) + field(3, 0) + longest + field(8, total_us) + field(9, count)
     return field(1, kind) + field(2, stat) + field(4, called) + field(5, name) + field(6, order)
 
 

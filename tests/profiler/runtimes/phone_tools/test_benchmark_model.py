@@ -96,18 +96,22 @@ def test_the_median_and_without_one_the_mean() -> None:
     assert TOOL.reading(RUN, end(result=result(median=None))).latency_ms == 2.5
 
 
-def test_operators_without_their_longest_call() -> None:
+def test_operators_without_their_longest_call_and_with_what_xnnpack_cuts_off() -> None:
     rows = profile(
         operator(b"Convolution (NHWC, F32) IGEMM", b"Delegate/Convolution:1", 700, 7, 1, 0),
-        operator(b"TANH", b"[t]:9", 0, 7, 1, 1),
-        operator(b"ADD", b"[a]:2", 140, 14, 2, 2),
+        operator(b"Add (ND, F32)", b"Delegate/Add (ND, F32):2", 0, 7, 1, 1),
+        operator(b"TANH", b"[t]:9", 0, 7, 1, 2),
+        operator(b"ADD", b"[a]:2", 140, 14, 2, 3),
+        operator(b"CONV_2D", b"[c]:3", 600 + 9000, 7, 1, 4, longest_us=9000),
     )
     reading = TOOL.reading(PROFILED, end(result=result(), profile=rows))
     assert reading.latency_ms == 2.5, "operators add up to a mean"
     assert [(one.name, one.kind, one.mean_ms, one.runs) for one in reading.operators] == [
-        ("Delegate/Convolution:1", "Convolution (NHWC, F32) IGEMM", 0.1, 7),
+        ("Delegate/Convolution:1", "Convolution (NHWC, F32) IGEMM", 0.1005, 7),
+        ("Delegate/Add (ND, F32):2", "Add (ND, F32)", None, 7),
         ("[t]:9", "TANH", None, 7),
         ("[a]:2", "ADD", 0.02, 14),
+        ("[c]:3", "CONV_2D", 0.1, 7),
     ]
 
 
