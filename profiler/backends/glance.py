@@ -14,11 +14,11 @@ from profiler.backends.android import (
     HEALTH_PROBES,
     PhoneFacts,
     PhoneHealth,
+    ask,
     phone_checks,
     read_facts,
     read_health,
 )
-from profiler.backends.android._probes import ProbeScript
 from profiler.backends.base import Check, DeviceFacts
 from profiler.backends.quarantine import Quarantine
 from profiler.devices import AdbDevice, Device
@@ -104,9 +104,8 @@ def _opened(device: Device, seen: Glance) -> Glance:
 
 def _phone(device: AdbDevice, seen: Glance) -> Glance:
     """Ask a phone what it is and how it is."""
-    script = ProbeScript({**FACT_PROBES, **HEALTH_PROBES})
     with open_transport(device.serial) as transport:
-        answers = script.sections(transport.shell(script.text, timeout_s=_ANSWER_S).stdout)
+        answers = ask(transport, {**FACT_PROBES, **HEALTH_PROBES}, timeout_s=_ANSWER_S)
     facts, health = read_facts(answers), read_health(answers)
     return replace(
         seen,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from profiler.backends import adb as adb_backend
+from profiler.backends.android import block as phone_block
 from profiler.backends.base import PASSING_REASONS
 from profiler.backends.emulated import EmulatedBackend
 from profiler.errors import DeviceError, DeviceRefusedError, DeviceStorageError, DeviceTimeoutError
@@ -131,7 +131,7 @@ def test_row_14_a_crash_has_its_signal(backend: EmulatedBackend, signal: int, na
 
 
 def test_row_15_a_hanging_program_is_ended_and_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adb_backend, "_LOOKING_S", 0.5)
+    monkeypatch.setattr(phone_block, "_LOOKING_S", 0.5)
     with EmulatedBackend(device(timeout_s=0.5)) as backend:
         backend.phone.faults.add(Fault("hang", match=RUN, at_run=4, times=1))
         started = time.monotonic()
@@ -142,7 +142,7 @@ def test_row_15_a_hanging_program_is_ended_and_gone(monkeypatch: pytest.MonkeyPa
 
 
 def test_row_16_a_trickling_program_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adb_backend, "_LOOKING_S", 0.5)
+    monkeypatch.setattr(phone_block, "_LOOKING_S", 0.5)
     with EmulatedBackend(device(timeout_s=0.5)) as backend:
         backend.phone.faults.add(Fault("slow_output", match=RUN, seconds=0.05, times=1))
         assert reason(run(backend)) == "TIMEOUT"

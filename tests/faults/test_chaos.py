@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from profiler.adb import _backoff
-from profiler.backends import adb as adb_backend
+from profiler.backends.android import block as phone_block
 from profiler.backends.emulated import EmulatedBackend
 from profiler.errors import DeviceError
 from profiler.measure import measure
@@ -39,7 +39,7 @@ PASSING = (
 @pytest.mark.parametrize("seed", [0, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 24)]])
 def test_no_chance_makes_a_number_wrong(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_backoff, "PAUSES_S", (0.01, 0.02, 0.04))
-    monkeypatch.setattr(adb_backend, "_LOOKING_S", 1.0)
+    monkeypatch.setattr(phone_block, "_LOOKING_S", 1.0)
     with Store(tmp_path / "calm.db") as store, EmulatedBackend(device(seed=seed)) as backend:
         measure(backend, WORK, PROTOCOL, store)
         truth = {(key, round_): samples for key, round_, _, samples in numbers(store)}

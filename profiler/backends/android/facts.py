@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from profiler.backends.android._probes import known, line, listing, silent
+from profiler.backends.android.probes import known, line, listing, silent
 from profiler.tool_outputs import (
     CpuFrequencies,
     CpuInfo,

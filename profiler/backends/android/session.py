@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Self
 
 from profiler.adb import RemoteFolder, Transport
-from profiler.backends.android._probes import ProbeScript, line, silent
 from profiler.backends.android.affinity import affinity_mask, chosen_cores
 from profiler.backends.android.elf import abi_of
 from profiler.backends.android.facts import FACT_PROBES, PhoneFacts, read_facts
 from profiler.backends.android.health import BRIEF_PROBES, PhoneHealth, read_health
 from profiler.backends.android.model_shelf import ModelShelf
 from profiler.backends.android.patience import Patience
+from profiler.backends.android.probes import ask, line, silent
 from profiler.backends.android.remote_jobs import end_leftovers
 from profiler.backends.android.settings import PhoneSettings
 from profiler.devices import PhoneDevice
@@ -54,6 +54,7 @@ class PhoneSession:
 
     Attributes:
         transport: The way to the phone.
+        patience: How long to wait for it.
         folder: Our folder on the phone.
         models: Models on it.
         settings: Its settings.
@@ -75,11 +76,11 @@ class PhoneSession:
         ensure_held: Callable[[], None],
         shelf_bytes: int,
     ) -> None:
-        self.transport = transport
+        self.transport, self.patience = transport, patience
         self.folder = RemoteFolder(transport, folder)
         self.models = ModelShelf(self.folder, shelf_bytes)
         self.version = tool.version(program, hashlib.sha256(program).hexdigest())
-        self._device, self._tool, self._program, self._patience = device, tool, program, patience
+        self._device, self._tool, self._program = device, tool, program
         self._ensure_held = ensure_held
         self.facts: PhoneFacts
         self.settings: PhoneSettings
@@ -123,8 +124,7 @@ class PhoneSession:
         Raises:
             DeviceError: The phone cannot be reached.
         """
-        script = ProbeScript(probes)
-        return script.sections(self.transport.shell(script.text, timeout_s=self._patience.answer_s).stdout)
+        return ask(self.transport, probes, timeout_s=self.patience.answer_s)
 
     def health(self, probes: Mapping[str, str]) -> PhoneHealth:
         """Return how the phone is, as far as probes tell; a connection that breaks at it is made again.
@@ -190,7 +190,7 @@ class PhoneSession:
         if cores is None:
             return None
         done = self.transport.shell(
-            f"taskset {affinity_mask(cores)} true 2>/dev/null", timeout_s=self._patience.answer_s
+            f"taskset {affinity_mask(cores)} true 2>/dev/null", timeout_s=self.patience.answer_s
         )
         return cores if done.exit_code == 0 else None
 
@@ -203,21 +203,21 @@ class PhoneSession:
         Raises:
             DeviceError: It did not in time.
         """
-        for _ in self._patience.moments(self._patience.boot_s, self._patience.look_every_s):
+        for _ in self.patience.moments(self.patience.boot_s, self.patience.look_every_s):
             # A phone that tells no properties at all is not one that boots.
             if line(answers.get("booted")) == "1" or not line(answers.get("sdk")):
                 return line(answers.get("boot_id")) or None
             answers = self._await_answer()
-        raise DeviceTimeoutError(self.transport.serial, self._patience.boot_s, "its boot (sys.boot_completed)")
+        raise DeviceTimeoutError(self.transport.serial, self.patience.boot_s, "its boot (sys.boot_completed)")
 
     def _await_answer(self) -> dict[str, bytes]:
         last: DeviceError | None = None
-        for _ in self._patience.moments(self._patience.return_s, self._patience.look_every_s):
+        for _ in self.patience.moments(self.patience.return_s, self.patience.look_every_s):
             try:
                 return self.ask(_BOOT_PROBES)
             except _GONE as err:
                 last = err
-        problem = f"did not come back within {self._patience.return_s:g} s; check its cable and that it is on"
+        problem = f"did not come back within {self.patience.return_s:g} s; check its cable and that it is on"
         raise DeviceOfflineError(self.transport.serial, problem) from last
 
     def _require_fitting_program(self) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from profiler.adb import RemoteFolder, Transport, command_line
-from profiler.backends.android._probes import ProbeScript, line, silent
 from profiler.backends.android.health import BLOCK_PROBES, read_health
+from profiler.backends.android.probes import ask, line, silent
 
 _STAY_ON = "stay_on_while_plugged_in"
 _ABSENT = "null"
@@ -104,14 +104,12 @@ class PhoneSettings:
 
     def _look(self) -> _Before:
         """Return the settings as they are, or as an earlier job found them that could not restore them."""
-        script = ProbeScript(
-            {
-                "kept": silent(f"cat {command_line(f'{self._folder.path}/{_KEPT}')}"),
-                "stay_on": silent(f"settings get global {_STAY_ON}"),
-                "power": BLOCK_PROBES["power"],
-            }
-        )
-        answers = script.sections(self._transport.shell(script.text).stdout)
+        probes = {
+            "kept": silent(f"cat {command_line(f'{self._folder.path}/{_KEPT}')}"),
+            "stay_on": silent(f"settings get global {_STAY_ON}"),
+            "power": BLOCK_PROBES["power"],
+        }
+        answers = ask(self._transport, probes)
         kept = _Before.of_line(line(answers.get("kept")))
         if kept is not None:
             return kept

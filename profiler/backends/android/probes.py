@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+from profiler.adb import Transport
 from profiler.errors import ToolOutputError
 
 _END = "end"
@@ -42,6 +43,21 @@ class ProbeScript:
 
     def _marked(self, name: str) -> str:
         return rf"printf '\n{self._mark} {name}\n'"
+
+
+def ask(transport: Transport, probes: Mapping[str, str], *, timeout_s: float = 30.0) -> dict[str, bytes]:
+    """Return what commands print on a phone, in one round trip; what is cut or missing is left out.
+
+    Args:
+        transport: The way to the phone.
+        probes: Command by the name of its section.
+        timeout_s: For all of them together.
+
+    Raises:
+        DeviceError: The phone cannot be reached.
+    """
+    script = ProbeScript(probes)
+    return script.sections(transport.shell(script.text, timeout_s=timeout_s).stdout)
 
 
 def silent(command: str) -> str:
