@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -13,7 +14,7 @@ from profiler.backends.lease import DeviceLease
 from profiler.devices import EmulatedDevice
 
 if TYPE_CHECKING:
-    from profiler.phone import Phone
+    from profiler.phone import ContentPool, Phone
 
 _LOOK_EVERY_S = 15.0
 """Rarer than for a real phone: a look at one that is gone takes seconds of ours, and sleep takes none."""
@@ -44,7 +45,9 @@ class EmulatedBackend(AdbBackend):
 
         clock = PhoneClock(device.speed)
         faults = load_faults(Path(device.faults)) if device.faults else ()
-        self.phone: Phone = Phone(load_phone(device.phone), clock=clock, seed=device.seed, faults=faults)
+        self.phone: Phone = Phone(
+            load_phone(device.phone), clock=clock, seed=device.seed, faults=faults, contents=_contents()
+        )
         patience = Patience(sleep_s=clock.sleep_s, look_every_s=_LOOK_EVERY_S)
         super().__init__(device, wait_s=wait_s, patience=patience)
 
@@ -66,3 +69,11 @@ class EmulatedBackend(AdbBackend):
 
     def _folder(self) -> str:
         return DEFAULT_FOLDER
+
+
+@functools.cache
+def _contents() -> ContentPool:
+    """Return where all phones of this process share files, for a campaign on a hundred sends each the same models."""
+    from profiler.phone import ContentPool
+
+    return ContentPool()

@@ -1,6 +1,7 @@
 """An emulated phone that real ADB clients can talk to: protocol, files, shell and commands."""
 
 from profiler.phone.clock import PhoneClock
+from profiler.phone.content_pool import ContentPool
 from profiler.phone.description import Battery, Cluster, PhoneDescription, load_phone
 from profiler.phone.fault_file import load_faults
 from profiler.phone.faults import EFFECTS, Effect, Fault, FaultKind, FaultScript
@@ -13,6 +14,7 @@ __all__ = [
     "FEATURES",
     "Battery",
     "Cluster",
+    "ContentPool",
     "Effect",
     "Fault",
     "FaultKind",

@@ -6,21 +6,18 @@ Errors are the system's own (OSError with errno), as commands on a phone print t
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import os
 import posixpath
 import stat as stat_bits
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from profiler.phone.content_pool import Content, ContentPool
 
 _MAX_LINKS = 40
 """Linux gives up with ELOOP after as many symbolic links."""
 BLOCK_BYTES = 4096
-_inodes = itertools.count(100_000)
-_LEAST_SHARED_BYTES = 16 * 1024
-"""Smaller contents are not worth looking for."""
 
 
 @dataclass(frozen=True)
@@ -81,20 +78,7 @@ class Node:
     gid: int
     modified_s: int
     mount: Mount
-    inode: int = field(default_factory=lambda: next(_inodes))
-
-
-class _Content:
-    """Bytes that several files have, of one phone or of many."""
-
-    __slots__ = ("__weakref__", "data")
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-
-_contents: weakref.WeakValueDictionary[bytes, _Content] = weakref.WeakValueDictionary()
-"""Large contents by their hash, for as long as a file has them: a hundred phones hold the same models once."""
+    inode: int = field(default_factory=itertools.count(100_000).__next__)
 
 
 @dataclass
@@ -103,7 +87,7 @@ class File(Node):
 
     content: bytearray | bytes = field(default_factory=bytearray)
     source: Callable[[], bytes] | None = None
-    shared: _Content | None = None
+    shared: Content | None = None
 
     def read(self) -> bytes | bytearray:
         """Return its bytes."""
@@ -148,11 +132,12 @@ class FileSystem:
     Args:
         mounts: The file systems in it; one of them at `/`.
         now_s: Tells the time, in seconds since 1970.
+        contents: Where large contents are shared with other phones.
     """
 
-    def __init__(self, mounts: list[Mount], now_s: Callable[[], float]) -> None:
+    def __init__(self, mounts: list[Mount], now_s: Callable[[], float], contents: ContentPool) -> None:
         self.mounts = mounts
-        self._now_s = now_s
+        self._now_s, self._contents = now_s, contents
         self._root = Folder(0o755, 0, 0, int(now_s()), self.mount_of("/"))
 
     def mount_of(self, path: str) -> Mount:
@@ -282,11 +267,9 @@ class FileSystem:
         file.modified_s = int(self._now_s())
 
     def settle(self, file: File) -> None:
-        """Say that a file is written: what other files, of any phone, have as well is kept once."""
-        if len(file.content) >= _LEAST_SHARED_BYTES:
-            key = hashlib.sha256(file.content).digest()
-            # Held here from now on, so that it cannot go in between.
-            file.shared = _contents.get(key) or _contents.setdefault(key, _Content(bytes(file.content)))
+        """Say that a file is written: what other files have as well is kept once."""
+        file.shared = self._contents.shared(file.content)
+        if file.shared is not None:
             file.content = file.shared.data
 
     def make_folder(self, path: str, user: User, *, parents: bool = False, mode: int = 0o771) -> None:

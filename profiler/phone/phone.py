@@ -12,6 +12,7 @@ from profiler.phone._keys import Keyring
 from profiler.phone._system_files import fill, mounts
 from profiler.phone.clock import PhoneClock
 from profiler.phone.commands import Command
+from profiler.phone.content_pool import ContentPool
 from profiler.phone.description import PhoneDescription
 from profiler.phone.dynamics import Dynamics
 from profiler.phone.faults import Fault, FaultScript
@@ -39,6 +40,7 @@ class Phone:
         faults: What goes wrong.
         seed: Fixes what differs from boot to boot, and on which occasions faults with a share happen.
         clock: Its time; None for one at speed 0 that starts now.
+        contents: Where large files are shared with other phones; None for a pool of its own.
 
     Attributes:
         clock: Its time.
@@ -61,6 +63,7 @@ class Phone:
         faults: Iterable[Fault] = (),
         seed: int = 0,
         clock: PhoneClock | None = None,
+        contents: ContentPool | None = None,
     ) -> None:
         self.description, self.features, self.secure = description, tuple(features), secure
         self.seed, self._boots = seed, 0
@@ -75,7 +78,7 @@ class Phone:
         self._booted_s = self.clock.elapsed_s
         self._has_booted = self._returned = self._after(0.0)
         self._cooled = self._after(None)
-        self.files = FileSystem(mounts(description), self.now_s)
+        self.files = FileSystem(mounts(description), self.now_s, ContentPool() if contents is None else contents)
         fill(self)
 
     @property

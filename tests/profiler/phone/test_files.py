@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from profiler.phone import ContentPool
 from profiler.phone.files import SHELL_USER, FileSystem, Mount
 
 _SIZE = 200
@@ -16,7 +17,7 @@ NAMES = st.sampled_from(["/w/a", "/w/b", "/w/d/a", "/w/d/b"])
 
 
 def _files() -> FileSystem:
-    files = FileSystem([Mount("/", "x", _SIZE)], lambda: 1e9)
+    files = FileSystem([Mount("/", "x", _SIZE)], lambda: 1e9, ContentPool())
     files.place("/w", mode=0o777)
     files.place("/w/d", mode=0o777)
     files.place("/secret/file", b"", mode=0o600)

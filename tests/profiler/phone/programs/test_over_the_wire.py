@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from profiler.adb import DirectTransport
-from profiler.phone import Phone, PhoneServer, load_phone
-from profiler.phone import files as phone_files
+from profiler.phone import ContentPool, Phone, PhoneServer, load_phone
+from profiler.phone.files import SHELL_USER
 from profiler.phone.programs import virtual_program
 from profiler.tool_outputs import parse_benchmark_model, parse_benchmark_result
 
@@ -77,18 +77,19 @@ def test_pushes_take_the_phones_time(direct: DirectTransport, phone: Phone) -> N
 
 def test_phones_hold_equal_files_once(tmp_path: Path) -> None:
     content = np.random.default_rng(3).bytes(300_000)
-    phones = [Phone(load_phone("pixel4"), seed=seed) for seed in range(3)]
+    pool = ContentPool()
+    phones = [Phone(load_phone("pixel4"), seed=seed, contents=pool) for seed in range(3)]
     for phone in phones:
         with PhoneServer(phone) as server, DirectTransport.tcp(server.address, key_path=tmp_path / "key") as direct:
             direct.push(content, f"{FOLDER}/model")
             assert direct.read_file(f"{FOLDER}/model") == content
-    held = [phone.files.read(f"{FOLDER}/model", phone_files.SHELL_USER) for phone in phones]
+    held = [phone.files.read(f"{FOLDER}/model", SHELL_USER) for phone in phones]
     assert held[0] is held[1] is held[2]
     with PhoneServer(phones[0]) as server, DirectTransport.tcp(server.address, key_path=tmp_path / "key") as direct:
         direct.shell(f"echo more >> {FOLDER}/model")
-    assert bytes(phones[0].files.read(f"{FOLDER}/model", phone_files.SHELL_USER)) == content + b"more\n"
-    assert phones[1].files.read(f"{FOLDER}/model", phone_files.SHELL_USER) == content
-    before = len(phone_files._contents)
+    assert bytes(phones[0].files.read(f"{FOLDER}/model", SHELL_USER)) == content + b"more\n"
+    assert phones[1].files.read(f"{FOLDER}/model", SHELL_USER) == content
+    assert len(pool) == 1
     del held, phones, phone
     gc.collect()
-    assert len(phone_files._contents) < before
+    assert len(pool) == 0
