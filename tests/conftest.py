@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import importlib.util
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A job in the background of a script ignores interrupts, and so would all that tests start and interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", f"{_NEEDS_INTERPRETER}: needs {TFLITE_RUNTIME_OPTION}")
     config.addinivalue_line("markers", f"{_NEEDS_CORPUS}: needs the saved outputs of real phones")
     config.addinivalue_line("markers", f"{_NEEDS_ADB}(name): needs Google's adb as Debian or adbutils has it")

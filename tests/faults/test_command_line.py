@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from profiler.errors import DeviceOfflineError
 from profiler.phone import Fault, Phone, PhoneServer, load_phone
 from profiler.phone.programs import virtual_program
 from tests.conformance.networks import tiny
+from tests.served_phone import phone_served
 
 
 @pytest.fixture
@@ -95,18 +93,13 @@ def test_row_21_a_low_battery_is_named_with_the_way_around_it(
 def test_a_phone_is_served_with_its_faults(tmp_path: Path) -> None:
     script = tmp_path / "faults.yaml"
     script.write_text("faults:\n  - {kind: cut_output, match: getprop, at_bytes: 40, times: 1}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pocketnas", "phone", "serve", "--faults", str(script), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        try:
-            assert process.stdout is not None
-            told = json.loads(process.stdout.readline())
-            with DirectTransport.tcp(told["serial"], key_path=tmp_path / "key") as transport:
-                with pytest.raises(DeviceOfflineError):
-                    transport.shell("getprop")
-                assert "[ro.product.model]: [Pixel 4]" in transport.shell("getprop").stdout
-        finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 130
+    with (
+        phone_served("--faults", str(script)) as serial,
+        DirectTransport.tcp(serial, key_path=tmp_path / "key") as transport,
+    ):
+        with pytest.raises(DeviceOfflineError):
+            transport.shell("getprop")
+        assert "[ro.product.model]: [Pixel 4]" in transport.shell("getprop").stdout
 
 
 def test_a_script_with_a_mistake_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

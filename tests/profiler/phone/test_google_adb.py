@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +12,7 @@ import pytest
 
 from profiler.phone import FEATURES, Fault, Phone, PhoneServer, load_phone
 from tests.adb_programs import AdbProgram, adb_client, own_adb
+from tests.served_phone import phone_served
 
 CLIENTS = [pytest.param(name, marks=pytest.mark.adb_client(name)) for name in ("debian", "adbutils")]
 
@@ -29,16 +26,8 @@ def adb(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_the_served_phone_does_what_a_phone_does(adb: AdbProgram, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pocketnas", "phone", "serve", "--phone", "pixel4", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            told = json.loads(process.stdout.readline())
-            assert told["serial"] == f"{told['host']}:{told['port']}"
-            _use(adb, told["serial"], tmp_path)
-        finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 130
+    with phone_served("--phone", "pixel4", "--port", "0") as serial:
+        _use(adb, serial, tmp_path)
 
 
 def _use(adb: AdbProgram, serial: str, folder: Path) -> None:
