@@ -69,11 +69,17 @@ def command(
 
 
 def _look(devices: Sequence[Device]) -> list[Glance]:
-    """Look at all devices at the same time: one that does not answer keeps nobody waiting but itself."""
+    """Look at all phones at the same time, for one that does not answer keeps nobody waiting but itself.
+
+    What is here is opened for a moment, and some of it shares a lease: one after the other.
+    """
     from profiler.backends.glance import glance
+    from profiler.devices import AdbDevice
 
     with ThreadPoolExecutor(_MOST_AT_ONCE) as threads:
-        return list(threads.map(glance, devices))
+        phones = {device.name: threads.submit(glance, device) for device in devices if isinstance(device, AdbDevice)}
+        here = {device.name: glance(device) for device in devices if device.name not in phones}
+        return [phones[device.name].result() if device.name in phones else here[device.name] for device in devices]
 
 
 def _await_phone(screen: Screen, devices: Sequence[Device], limit_s: float) -> tuple[list[Glance], bool]:
