@@ -7,33 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from profiler.adb import DirectTransport, load_or_create_key
-from profiler.phone import Phone, PhoneServer, load_phone
 from tests.adb_programs import AdbProgram, adb_client, own_adb
+from tests.phone_fixtures import direct, key_path, phone, served
 
-
-@pytest.fixture(scope="session")
-def key_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("keys") / "adbkey"
-    load_or_create_key(path)
-    return path
-
-
-@pytest.fixture
-def phone() -> Phone:
-    return Phone(load_phone("pixel4"))
-
-
-@pytest.fixture
-def served(phone: Phone) -> Iterator[PhoneServer]:
-    with PhoneServer(phone) as server:
-        yield server
-
-
-@pytest.fixture
-def direct(served: PhoneServer, key_path: Path) -> Iterator[DirectTransport]:
-    with DirectTransport.tcp(served.address, key_path=key_path) as transport:
-        yield transport
+__all__ = ["direct", "key_path", "phone", "served"]
 
 
 @pytest.fixture

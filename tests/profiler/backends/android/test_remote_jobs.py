@@ -12,11 +12,11 @@ from profiler.phone import Phone, PhoneServer
 
 
 @pytest.fixture
-def gone(server: PhoneServer, key_path: Path) -> None:
+def gone(served: PhoneServer, key_path: Path) -> None:
     """A job in our folder and one elsewhere, of a computer that went away."""
     scripts = ("echo /data/local/tmp/pocketnas/x\nsleep 60", "echo /data/local/tmp/else/x\nsleep 61")
     for script in scripts:
-        transport = DirectTransport.tcp(server.address, key_path=key_path)
+        transport = DirectTransport.tcp(served.address, key_path=key_path)
         next(iter(transport.stream(script, timeout_s=20.0)))
         transport.close()
 
