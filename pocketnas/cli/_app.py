@@ -45,6 +45,7 @@ app = typer.Typer(
 _COMMANDS = (
     ("quickstart", quickstart.command, "The whole road in one command."),
     ("devices", devices.command, "List the devices and how they are."),
+    ("doctor", doctor.command, "Check a device and say what to do."),
     ("profile", profile.command, "Measure kernels and networks on a device."),
     ("table", table.command, "Show or export what was measured."),
     ("fit", fit.command, "Learn to predict latency from what was measured."),
@@ -52,7 +53,6 @@ _COMMANDS = (
     ("search", search.command, "Find accurate networks within a budget."),
     ("verify", verify.command, "Measure, train and export what was found."),
     ("report", report.command, "Make report.html of a result."),
-    ("doctor", doctor.command, "Check a device and say what to do."),
     ("phone", phone.command, "Serve an emulated phone to ADB clients."),
     ("parse", parse.command, "Read a saved output of a benchmark tool or a phone."),
 )
