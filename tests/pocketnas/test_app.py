@@ -20,7 +20,7 @@ from profiler.errors import ConfigError, DeviceBusyError, DeviceError, Pocketnas
 from search.errors import InfeasibleError
 from tests._source import ROOT
 
-ROAD = ["quickstart", "devices", "profile", "table", "fit", "predict", "search", "verify", "report"]
+ROAD = ["quickstart", "devices", "doctor", "profile", "table", "fit", "predict", "search", "verify", "report"]
 COMMANDS = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 ROAD_OPTIONS = {"devices": ["--config"], "verify": ["--device", "--finalists"], "search": ["--budget-ms", "--resume"]}
 
