@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from profiler.adb import open_transport
 from profiler.backends import Backend, BlockRequest, Check, Quarantine, backend_of
@@ -39,19 +39,7 @@ Step = Literal[
 ]
 Outcome = Literal["ok", "warn", "fail", "not reached"]
 
-PHONE_STEPS: tuple[Step, ...] = (
-    "lease",
-    "reachable",
-    "authorised",
-    "program",
-    "storage",
-    "settings",
-    "thermal",
-    "battery",
-    "clock",
-    "executes",
-    "reference",
-)
+PHONE_STEPS: tuple[Step, ...] = get_args(Step)
 HOST_STEPS: tuple[Step, ...] = ("lease", "program", "storage", "settings", "executes", "reference")
 
 _STEP_OF_CHECK: dict[str, Step] = {

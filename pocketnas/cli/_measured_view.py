@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from pocketnas.cli._screen import Screen, fail, table
@@ -63,8 +64,8 @@ def _document(outcome: Outcome) -> dict[str, object]:
 
 
 def _half_width(measured: Sequence[Measurement]) -> float | None:
-    widths = sorted(found.interval.relative_half_width for found in measured if found.interval)
-    return widths[len(widths) // 2] if widths else None
+    widths = [found.interval.relative_half_width for found in measured if found.interval]
+    return median(widths) if widths else None
 
 
 def _show(screen: Screen, outcome: Outcome, store: Path) -> None:

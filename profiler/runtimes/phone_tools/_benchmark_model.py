@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from profiler.errors import RuntimeNotSupportedError, ToolOutputError, WorkloadFailedError
 from profiler.runtimes.operator_profile import XNNPACK_CUT_US, OperatorTime
-from profiler.runtimes.phone_tools.phone_tool import PhoneTool, ToolEnd, ToolReading, ToolRun
+from profiler.runtimes.phone_tools.phone_tool import PhoneTool, ToolEnd, ToolReading, ToolRun, line_of
 from profiler.runtimes.runtime import RUNTIMES
 from profiler.tool_outputs import (
     BenchmarkResultFile,
@@ -128,13 +128,13 @@ class BenchmarkModel(PhoneTool):
             RuntimeNotSupportedError: It says that tool or phone cannot do what is asked.
         """
         if _UNKNOWN_FLAGS.search(end.log):
-            problem = f"it does not know all of our flags ({_line_of(_UNKNOWN_FLAGS, end.log)}); give a newer one"
+            problem = f"it does not know all of our flags ({line_of(_UNKNOWN_FLAGS, end.log)}); give a newer one"
             raise RuntimeNotSupportedError(run.serial, self.name, problem)
         if run.accelerator in _OWN_CHIPS and _NO_DELEGATE.search(end.log):
-            problem = f"the phone has no such delegate: {_line_of(_NO_DELEGATE, end.log)}; choose another `delegate:`"
+            problem = f"the phone has no such delegate: {line_of(_NO_DELEGATE, end.log)}; choose another `delegate:`"
             raise RuntimeNotSupportedError(run.serial, self.name, problem)
         if _BAD_MODEL.search(end.log):
-            raise WorkloadFailedError("INVALID_MODEL", _line_of(_BAD_MODEL, end.log))
+            raise WorkloadFailedError("INVALID_MODEL", line_of(_BAD_MODEL, end.log))
         try:
             output = parse_benchmark_model(end.log.encode())
         except ToolOutputError as err:
@@ -178,12 +178,6 @@ def _operator_time(row: ProfiledOperator) -> OperatorTime:
     cut_us = XNNPACK_CUT_US if (row.name or "").startswith(_XNNPACK_ROW) else 0.0
     call_ms = row.calm_ms + cut_us / _US_PER_MS if row.calm_ms else 0.0
     return OperatorTime(row.name or row.type, row.type, call_ms * row.times_called or None, row.calls)
-
-
-def _line_of(pattern: re.Pattern[str], log: str) -> str:
-    """Return the first line that a pattern is in, short."""
-    found = next((line for line in log.splitlines() if pattern.search(line)), "")
-    return " ".join(found.split())[:200]
 
 
 def _exit(end: ToolEnd) -> str:

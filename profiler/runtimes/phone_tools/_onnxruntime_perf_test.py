@@ -8,7 +8,7 @@ from typing import Final
 
 from profiler.errors import MeasurementError, RuntimeNotSupportedError, ToolOutputError, WorkloadFailedError
 from profiler.runtimes.ort_trace import read_ort_trace
-from profiler.runtimes.phone_tools.phone_tool import PhoneTool, ToolEnd, ToolReading, ToolRun
+from profiler.runtimes.phone_tools.phone_tool import PhoneTool, ToolEnd, ToolReading, ToolRun, line_of
 from profiler.runtimes.runtime import RUNTIMES
 from profiler.tool_outputs import PerfTestRun, parse_onnxruntime_perf_test
 
@@ -68,13 +68,13 @@ class OnnxruntimePerfTest(PhoneTool):
     def read(self, run: ToolRun, end: ToolEnd) -> ToolReading:
         """Read what the tool printed and, of a profiled run, the trace."""
         if _BAD_FLAGS.search(end.log):
-            problem = f"it does not know all of our options ({_line_of(_BAD_FLAGS, end.log)}); give a newer one"
+            problem = f"it does not know all of our options ({line_of(_BAD_FLAGS, end.log)}); give a newer one"
             raise RuntimeNotSupportedError(run.serial, self.name, problem)
         if _NO_PROVIDER.search(end.log):
-            problem = f"{_line_of(_NO_PROVIDER, end.log)}; choose another `execution_provider:`"
+            problem = f"{line_of(_NO_PROVIDER, end.log)}; choose another `execution_provider:`"
             raise RuntimeNotSupportedError(run.serial, self.name, problem)
         if _BAD_MODEL.search(end.log):
-            raise WorkloadFailedError("INVALID_MODEL", _line_of(_BAD_MODEL, end.log))
+            raise WorkloadFailedError("INVALID_MODEL", line_of(_BAD_MODEL, end.log))
         try:
             return self._reading(run, end, _printed(run, end))
         except MeasurementError as err:
@@ -106,9 +106,3 @@ def _printed(run: ToolRun, end: ToolEnd) -> PerfTestRun:
     if printed.requests != run.runs:
         raise WorkloadFailedError("INVALID_OUTPUT", f"{printed.requests} runs in the output for {run.runs}")
     return printed
-
-
-def _line_of(pattern: re.Pattern[str], log: str) -> str:
-    """Return the first line that a pattern is in, short."""
-    found = next((line for line in log.splitlines() if pattern.search(line)), "")
-    return " ".join(found.split())[:200]

@@ -167,3 +167,9 @@ class PhoneTool(ABC):
             name = signal.Signals(number).name
             raise WorkloadFailedError("CRASHED", f"the runtime was ended by {name}", signal=number)
         return self.read(run, end)
+
+
+def line_of(pattern: re.Pattern[str], log: str) -> str:
+    """Return the first line of a log that a pattern is in, short; empty when there is none."""
+    found = next((line for line in log.splitlines() if pattern.search(line)), "")
+    return " ".join(found.split())[:200]
