@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 
 from profiler.errors import MeasurementError, MergedProfileError
 from profiler.measure.references import reference_workloads
@@ -145,6 +146,10 @@ class Pack:
         slots = [list(operators[start + 1 : end]) for start, end in zip(places[::2], places[1::2], strict=True)]
         if not _INTERPRETER_ROW.fullmatch(operators[places[0]].kind):
             self._place_strays(slots, [*operators[: places[0]], *operators[places[-1] + 1 :]])
+        runs = operators[places[0]].runs
+        if shared := next((row for row in chain.from_iterable(slots) if row.runs != runs), None):
+            # Tools join operators of one name; XNNPACK numbers its own anew in each part of a network.
+            raise MeasurementError(f"row {shared.name!r} is of {shared.runs} calls, and markers are of {runs}")
         return slots
 
     def _place_strays(self, slots: list[list[OperatorTime]], outside: Sequence[OperatorTime]) -> None:

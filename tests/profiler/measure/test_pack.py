@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +94,15 @@ def test_the_interpreters_own_profile_has_rows_of_one_kind_only() -> None:
     mark = row("DEPTH_TO_SPACE")
     rows = [row("TRANSPOSE"), mark, row("PAD"), row("CONV_2D"), mark, row("MEAN"), row("TRANSPOSE"), mark]
     assert pack.read([*rows, row("AVERAGE_POOL_2D"), mark, row("MEAN")]).latencies_ms == (0.02, 0.01)
+
+
+def test_a_row_that_is_of_another_operator_too_is_an_error() -> None:
+    pack = Pack((CONV, POOL), references=False)
+    joined = replace(row("Mean (ND)"), runs=20)
+    with pytest.raises(MeasurementError, match="20 calls"):
+        pack.read([*branch(row("Convolution")), *branch(joined)])
+    around = [row("Transpose (ND)"), MARK, row("Pool", 2.0), MARK, joined]
+    assert pack.read([*branch(row("Convolution", 1.0)), *around]).latencies_ms == (1.0, 2.0), "glue may be joined"
 
 
 def test_rows_that_cannot_be_told_apart_are_an_error() -> None:
