@@ -1,0 +1,181 @@
+"""What a kernel's cost is made of: amounts of work in physical terms, each of which costs something or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from predictor.operator_lists._kernels import CONVOLUTIONS, KINDS, FloatArray, KernelTable
+
+Mask = npt.NDArray[np.bool_]
+
+LANES = 4
+"""Channels that GPUs and vector units move together; a layer of 5 costs as much as one of 8."""
+
+_DENSE_IN_CACHE = 2**18
+"""Weights of a dense layer beyond this come from memory at every run, since each is used once."""
+
+_CACHE_ELEMENTS = (2**17, 2**18, 2**19, 2**20)
+"""Sizes, in elements, from which maps or weights may no longer stay on the chip."""
+
+_INNER = ("conv1", "conv3", "convn")
+MEMORY_BOUND = ("add", "concat", "split", "shuffle", "activation", "normalised", "hard_swish")
+_READS_TWICE = ("add",)
+_POOLS = ("max_pool", "avg_pool")
+
+Term = tuple[Mask, FloatArray]
+
+
+PLAIN: frozenset[str] = frozenset()
+FORMS: tuple[frozenset[str], ...] = (
+    PLAIN,
+    frozenset({"lanes"}),
+    frozenset({"lanes", "serial"}),
+    frozenset({"lanes", "windows"}),
+    frozenset({"windows", "cache"}),
+    frozenset({"lanes", "serial", "windows", "cache"}),
+)
+"""What a device may pay for beyond the plain amounts; which form is a device's own, families left out decide.
+
+lanes: channels are padded. serial: a loop over the depth that no number of cores shortens, so that a map too small to
+fill them takes as long. windows: each size of window has its own inner loop. cache: maps and weights that leave the
+chip.
+"""
+
+
+def physical_terms(kernels: KernelTable, form: frozenset[str]) -> FloatArray:
+    """Return the amounts of work of kernels; which column is which does not matter to a sum.
+
+    Args:
+        kernels: The kernels.
+        form: Names of optional groups of terms, one of FORMS.
+
+    Returns:
+        Amounts, all >= 0, in elements or multiply-accumulates. Shape: (len(kernels), n_terms).
+    """
+    terms = [*_convolution_terms(kernels), *_depthwise_terms(kernels), *_other_terms(kernels)]
+    optional = {"lanes": _lane_terms, "serial": _serial_terms, "windows": _window_terms, "cache": _cache_terms}
+    for name in sorted(form):
+        terms += optional[name](kernels)
+    return np.stack([np.where(mask, amount, 0.0) for mask, amount in terms], axis=1)
+
+
+def macs(kernels: KernelTable) -> FloatArray:
+    """Return multiply-accumulates; of a pool or depthwise window one a cell. Shape: (len(kernels),)."""
+    per_output = np.where(kernels.is_kind(*CONVOLUTIONS, "dense"), kernels.channels, 1.0)
+    return np.asarray(output_elements(kernels) * per_output * np.maximum(_windowed(kernels), 1.0) ** 2)
+
+
+def input_elements(kernels: KernelTable) -> FloatArray:
+    """Return elements read. Shape: (len(kernels),)."""
+    once = kernels.height * kernels.width * kernels.channels
+    return np.where(kernels.is_kind(*_READS_TWICE), 2.0 * once, once)
+
+
+def output_elements(kernels: KernelTable) -> FloatArray:
+    """Return elements written. Shape: (len(kernels),)."""
+    return kernels.out_height * kernels.out_width * kernels.filters
+
+
+def _windowed(kernels: KernelTable) -> FloatArray:
+    slides = kernels.is_kind(*CONVOLUTIONS, "depthwise", *_POOLS)
+    return np.where(slides, kernels.window, 1.0)
+
+
+def _padded(channels: FloatArray, lanes: int = LANES) -> FloatArray:
+    return np.asarray(np.ceil(channels / lanes) * lanes)
+
+
+def _convolution_terms(kernels: KernelTable) -> Iterator[Term]:
+    work, depth, weights = _convolution(kernels)
+    patches = kernels.out_height * kernels.out_width * depth
+    read, written = input_elements(kernels), output_elements(kernels)
+    for kind in _INNER:
+        own = kernels.is_kind(kind)
+        yield from ((own, amount) for amount in (work, written, read, weights))
+    for kind in ("conv3", "convn"):
+        yield kernels.is_kind(kind), patches
+    inner = kernels.is_kind(*_INNER)
+    yield inner & (kernels.stride > 1), work
+    yield inner & ((kernels.window > 1) | (kernels.stride > 1)), patches
+    first = kernels.is_kind("first")
+    yield from ((first, amount) for amount in (work, written, patches))
+    yield kernels.is_kind(*CONVOLUTIONS), np.ones(len(kernels))
+
+
+def _convolution(kernels: KernelTable) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return multiply-accumulates, inputs of one output, and weights, of kernels as if all were convolutions."""
+    depth = kernels.channels * kernels.window**2
+    weights = depth * kernels.filters
+    return kernels.out_height * kernels.out_width * weights, depth, weights
+
+
+def _lane_terms(kernels: KernelTable) -> Iterator[Term]:
+    cells = kernels.out_height * kernels.out_width
+    window = kernels.window**2
+    filters = _padded(kernels.filters)
+    padded = cells * window * _padded(kernels.channels) * filters
+    for kind in (*_INNER, "first"):
+        yield kernels.is_kind(kind), padded
+    inner = kernels.is_kind(*_INNER)
+    yield inner, cells * filters
+    yield inner, kernels.height * kernels.width * _padded(kernels.channels)
+    yield kernels.is_kind("depthwise"), cells * window * filters
+
+
+def _serial_terms(kernels: KernelTable) -> Iterator[Term]:
+    yield kernels.is_kind(*_INNER), _convolution(kernels)[1]
+    yield kernels.is_kind("depthwise"), kernels.window**2
+
+
+def _window_terms(kernels: KernelTable) -> Iterator[Term]:
+    work = _convolution(kernels)[0]
+    inner, strided = kernels.is_kind(*_INNER), kernels.stride > 1
+    for side in (5, 7):
+        yield inner & (kernels.window == side), work
+        yield inner & (kernels.window == side) & strided, work
+    for side in (1, 3):
+        yield inner & (kernels.window == side) & strided, work
+    for side in (1, 3, 5, 7):
+        yield kernels.is_kind("first") & (kernels.window == side), work
+
+
+def _cache_terms(kernels: KernelTable) -> Iterator[Term]:
+    inner = kernels.is_kind(*_INNER)
+    work, _, weights = _convolution(kernels)
+    read, written = input_elements(kernels), output_elements(kernels)
+    for limit in _CACHE_ELEMENTS:
+        for amount in (weights, read, written):
+            yield inner, np.maximum(0.0, amount - limit)
+        yield inner, work * (weights > limit)
+        yield inner, work * (read > limit)
+
+
+def _depthwise_terms(kernels: KernelTable) -> Iterator[Term]:
+    own = kernels.is_kind("depthwise")
+    window = kernels.window**2
+    read, written = input_elements(kernels), output_elements(kernels)
+    work = written * window
+    amounts = (work, written, read, kernels.filters * window, np.ones(len(kernels)))
+    yield from ((own, amount) for amount in amounts)
+    yield own & (kernels.stride > 1), work
+    yield own & (kernels.window == 1), written
+    yield own & (kernels.window == 3), written
+    yield own & (kernels.window >= 5), work
+
+
+def _other_terms(kernels: KernelTable) -> Iterator[Term]:
+    once = np.ones(len(kernels))
+    moved = input_elements(kernels) + output_elements(kernels)
+    weights = kernels.channels * kernels.filters
+    dense = kernels.is_kind("dense")
+    yield from ((dense, amount) for amount in (weights, once, np.maximum(0.0, weights - _DENSE_IN_CACHE)))
+    for kind in KINDS:
+        if kind not in (*CONVOLUTIONS, "depthwise", "dense", "unknown"):
+            own = kernels.is_kind(kind)
+            yield own, moved
+            yield own, once
+    yield kernels.is_kind(*_POOLS), macs(kernels)
+    yield kernels.is_kind("squeeze_excite"), 2.0 * kernels.channels * kernels.window
