@@ -134,7 +134,8 @@ class KnownLawBackend(Backend):
             return BlockResult(request, self.answers[key], None, self.clock_s)
         count = self._blocks[key] if self.fresh_noise else 0
         self._blocks[key] += 1
-        rng = np.random.default_rng([self.seed, count, *_digest(key), *_digest(request.occasion)])
+        occasion = b"" if self.fresh_noise else _digest(request.occasion)
+        rng = np.random.default_rng([self.seed, count, *_digest(key), *occasion])
         at_s = self.clock_s if self.fresh_noise else 0.0
         runs = request.warmup_runs + request.runs
         samples = self.law.samples_ms(self.true_ms(request.workload), runs, at_s, rng)
