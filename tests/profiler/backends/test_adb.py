@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from profiler.adb import ServerTransport, load_or_create_key
+from profiler.adb import ServerTransport, _backoff, load_or_create_key
 from profiler.backends import AdbBackend, BlockRequest, BlockResult
 from profiler.backends.android import Patience
 from profiler.devices import AdbDevice
@@ -370,7 +370,8 @@ def test_a_boot_that_never_completes_has_a_deadline(bench: Bench) -> None:
         run(backend, TINY)
 
 
-def test_a_phone_that_vanishes_for_good_is_an_error(bench: Bench) -> None:
+def test_a_phone_that_vanishes_for_good_is_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_backoff, "PAUSES_S", (0.01, 0.1))
     bench.phone.faults.add(Fault("vanish", match="--num_runs=5", at_run=2, times=1))
     with pytest.raises(DeviceOfflineError, match="did not come back") as caught, bench.opened() as backend:
         run(backend, TINY)
