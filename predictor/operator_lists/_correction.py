@@ -111,6 +111,11 @@ class Correction:
         """Return the factor on each kernel's base cost. Shape: (len(kernels),)."""
         return _factors(kernels, self.features.of(kernels), self.weights)
 
+    def network_ms(self, networks: OperatorLists, base: CostBase) -> FloatArray:
+        """Return latencies in ms as `predict` does, without their deviations, for far less work. Shape: (n,)."""
+        cost_ms = base.kernel_ms(networks.kernels) * self.factors(networks.kernels)
+        return np.asarray(networks.counts @ cost_ms + base.constant_ms)
+
     def predict(self, networks: OperatorLists, base: CostBase) -> tuple[FloatArray, FloatArray]:
         """Return latencies in ms and the standard deviations of their logs that come from unknown factors.
 

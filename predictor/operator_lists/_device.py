@@ -72,7 +72,7 @@ class KernelCosts:
 
     def network_ms(self, networks: OperatorLists) -> FloatArray:
         """Return what each network costs. Shape: (len(networks),)."""
-        return np.asarray(networks.counts @ self.kernel_ms(networks.kernels) + self.base.constant_ms)
+        return self.correction.network_ms(networks, self.base)
 
     def coordinates(self, networks: OperatorLists) -> FloatArray:
         """Return where networks of a family lie. Shape: (len(networks), d)."""
