@@ -79,9 +79,9 @@ class BorrowedModel:
             families: Their families. Shape: (len(networks),).
         """
         log_ms, deviation, donors = _moved(self, networks, families)
-        # What the donor itself does not know of a family, its borrower does not know either.
-        half = np.sqrt((self.factor * deviation) ** 2 + np.maximum(donors.half_width - np.log(1.1), 0.0) ** 2)
-        return Estimate(log_ms, half)
+        # What the donor itself does not know of a network its borrower does not know either, and the few rows may not
+        # show it: they are often of networks that the donor learned from.
+        return Estimate(log_ms, np.hypot(self.factor * deviation, donors.half_width))
 
 
 def _unscored(
