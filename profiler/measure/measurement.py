@@ -160,9 +160,9 @@ def estimate(
     good = _of_one_way([block for block in blocks if block.status == "ok"])
     used = _calmest(correct(block, levels) for block in good)
     interval = None
-    if len(used) == 1:
+    if len(used) == 1 and used[0].block.runs_per_sample == 1:
         interval = block_interval(used[0].samples_ms, _rng(campaign, workload))
-    elif used:
+    elif len(used) > 1:
         interval = block_interval([block.median_ms for block in used], _rng(campaign, workload))
     evidence = Evidence(
         protocol=campaign.protocol,

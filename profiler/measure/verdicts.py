@@ -99,11 +99,13 @@ def _fatal(evidence: Evidence) -> Iterator[Reason]:
     elif not evidence.used_blocks or given_up(evidence.blocks):
         rejected = [block for block in evidence.blocks if block.status == "rejected"]
         yield Reason("BAD-BLOCKS", f"{len(rejected)} rejected; {rejected[0].reason}", "INVALID")
+    elif evidence.interval is None:
+        yield Reason("ONE-MEAN", "one block, of which the tool told no single runs: it has no interval", "INVALID")
 
 
 def _missing(evidence: Evidence) -> Iterator[Reason]:
     protocol = evidence.protocol
-    if evidence.interval is None:
+    if not evidence.used_blocks:
         return
     wanted = max(protocol.rounds, MIN_BLOCKS)
     if evidence.good_blocks < wanted:
@@ -120,6 +122,8 @@ def _missing(evidence: Evidence) -> Iterator[Reason]:
         yield Reason("FEW-RUNS", f"{runs} runs of at least {protocol.least_runs}", "SEMI_VALID")
     if seconds < protocol.least_seconds:
         yield Reason("SHORT", f"{seconds:.3g} s of at least {protocol.least_seconds:g} s timed", "SEMI_VALID")
+    if evidence.interval is None:
+        return
     width, target = evidence.interval.relative_half_width, protocol.target_relative_half_width
     if width > target:
         yield Reason("TARGET-MISSED", f"interval of +-{width:.1%} where +-{target:.1%} is wanted", "SEMI_VALID")

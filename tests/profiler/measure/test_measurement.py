@@ -117,3 +117,12 @@ def test_the_same_rows_give_the_same_measurement() -> None:
     assert measured(blocks).interval == measured(blocks).interval
     assert measured(blocks).outlier_count == 0
     assert measured(blocks).mad_ms > 0.0
+
+
+def test_one_block_that_is_a_mean_alone_has_no_interval_and_asks_for_more() -> None:
+    mean = replace(block(0, 1.0), samples_ms=(1.0,), runs_per_sample=4)
+    found = measured([mean])
+    assert (found.verdict, found.interval) == ("INVALID", None)
+    assert [reason.id for reason in found.reasons] == ["ONE-MEAN", "FEW-BLOCKS"]
+    assert [reason.id for reason in found.missing] == ["FEW-BLOCKS"]
+    assert measured([mean, replace(mean, round=1)]).interval is not None
