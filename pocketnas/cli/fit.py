@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketnas.cli._options import Json
-from pocketnas.cli._rows import stored_rows
+from pocketnas.cli._rows import RowSource, stored_rows
 from pocketnas.cli._screen import Screen, table
 from profiler.errors import ConfigError
 
 if TYPE_CHECKING:
     from predictor import Accuracy, ModelCard
     from profiler.table import LatencyTable
+    from profiler.workload import Source
 
 
 def command(
@@ -28,6 +29,7 @@ def command(
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="Rows of this device only.", show_default=False)
     ] = None,
+    source: RowSource = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the predictor goes.")] = Path(
         "predictor.safetensors"
     ),
@@ -44,9 +46,7 @@ def command(
     from predictor import NetworkPredictor
 
     screen = Screen(as_json=as_json)
-    rows = _rows(store, table_file)
-    if device is not None:
-        rows = rows.where(device=device)
+    rows = _rows(store, table_file, device, source)
     with screen.progress(f"fitting on {len(rows)} rows"):
         predictor = NetworkPredictor().fit(rows)
     predictor.save(out)
@@ -56,13 +56,15 @@ def command(
     screen.document({"predictor": str(out), **card.model_dump(mode="json")})
 
 
-def _rows(store: Path | None, table_file: Path | None) -> LatencyTable:
+def _rows(store: Path | None, table_file: Path | None, device: str | None, source: Source | None) -> LatencyTable:
     from profiler.table import LatencyTable
 
     if store is not None and table_file is None:
-        return stored_rows(store)
+        return stored_rows(store, device=device, source=source)
     if table_file is not None and store is None:
-        return LatencyTable.read(table_file)
+        asked = {"device": device, "source": source}
+        rows = LatencyTable.read(table_file)
+        return rows.where(**{column: value for column, value in asked.items() if value is not None})
     raise ConfigError("give either --store or --table: the rows to learn from")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pocketnas.cli._options import Json
-from pocketnas.cli._rows import stored_rows
+from pocketnas.cli._rows import RowSource, stored_rows
 from pocketnas.cli._screen import Screen, table
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def command(
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="Rows of this device only.", show_default=False)
     ] = None,
+    source: RowSource = None,
     level: Annotated[
         Literal["kernel", "network"] | None,
         typer.Option("--level", help="Rows of this level only.", show_default=False),
@@ -45,9 +46,11 @@ def command(
     Example: pocketnas table --store host.db --kind depthwise_conv2d
 
     Example: pocketnas table --store host.db --export host.parquet
+
+    Example: pocketnas table --store measurements.db --device host
     """
     screen = Screen(as_json=as_json)
-    rows = stored_rows(store, device=device)
+    rows = stored_rows(store, device=device, source=source)
     asked = {"level": level, "kind": kind}
     rows = rows.where(**{column: value for column, value in asked.items() if value is not None})
     if export is not None:
@@ -63,12 +66,12 @@ def _show(screen: Screen, rows: LatencyTable, limit: int) -> None:
     # pandas knows how its own cells become JSON: NaN turns into null.
     records: list[dict[str, Any]] = json.loads(slowest.to_json(orient="records"))
     shown = records[:limit] if limit else records
-    origins = {(row["device"], row["source"], f"{row['runtime']} {row['runtime_version']}") for row in records}
+    origins = {_origin(row) for row in records}
     # Where all rows are alike in this, a line above the table saves three columns of a narrow terminal.
     common = len(origins) == 1
     cells = [
         [
-            *([] if common else [row["device"], row["source"], row["runtime"]]),
+            *([] if common else _origin(row)),
             _describe(row),
             _number(row["median_ms"]),
             f"{_number(row['low_ms'])} to {_number(row['high_ms'])}",
@@ -78,11 +81,16 @@ def _show(screen: Screen, rows: LatencyTable, limit: int) -> None:
         for row in shown
     ]
     title = ", ".join(origins.pop()) if common else ""
-    columns = [*([] if common else ["device", "source", "runtime"]), "workload", *_FIGURES]
+    columns = [*([] if common else ["device", "source", "runtime", "type"]), "workload", *_FIGURES]
     screen.show(table(title, columns, cells, right=_FIGURES[:-1]))
     if len(shown) < len(records):
         screen.show(f"{len(records) - len(shown)} faster rows are not shown; --limit 0 shows all")
     screen.document({"rows": [{column: row[column] for column in row if column != "config"} for row in records]})
+
+
+def _origin(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    threads = "1 thread" if row["threads"] == 1 else f"{row['threads']} threads"
+    return row["device"], row["source"], f"{row['runtime']} {row['runtime_version']}, {threads}", row["dtype"]
 
 
 def _describe(row: dict[str, Any]) -> str:

@@ -146,7 +146,9 @@ def table(
     ]
     sources = sorted({record.configuration.source for record in chosen})
     if len(sources) > 1:
-        raise TableError(f"the store has rows of several sources ({', '.join(sources)}); choose one")
+        devices = ", ".join(sorted({repr(record.configuration.device) for record in chosen}))
+        found = f"rows of several sources ({', '.join(sources)}), of {devices}"
+        raise TableError(f"the store has {found}; choose one by its device or source")
     best: dict[object, Measurement] = {}
     levels = {
         configuration: usual_levels(store, configuration)
