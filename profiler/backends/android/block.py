@@ -64,6 +64,10 @@ class _Attempt:
     started_unix_s: float
 
 
+class _ProgramRemovedError(Exception):
+    """Somebody took our program off the phone."""
+
+
 class PhoneBlock:
     """One block of runs on a phone that is ready.
 
@@ -92,10 +96,14 @@ class PhoneBlock:
             RuntimeNotSupportedError: The tool or the phone cannot do what is asked.
             DeviceError: The phone is gone, or does not run our program at all.
         """
-        losses, coolings, cooled_s = 0, 0, 0.0
+        losses, removals, coolings, cooled_s = 0, 0, 0, 0.0
         while True:
             try:
                 attempt = self._attempt(model)
+            except _ProgramRemovedError as err:
+                removals += 1
+                self._put_back(err, removals)
+                continue
             except (DeviceOfflineError, DeviceTimeoutError) as err:
                 losses += 1
                 self._come_back(err, losses)
@@ -199,7 +207,7 @@ class PhoneBlock:
         Raises:
             DeviceRefusedError: It may not be executed.
             RuntimeNotSupportedError: It needs a library that the phone does not have.
-            DeviceError: Somebody removed it.
+            _ProgramRemovedError: It is not there.
         """
         if unlinked := _UNLINKED.search(log):
             raise RuntimeNotSupportedError(self._device.name, self._tool.name, f"the phone says: {unlinked[0]}")
@@ -208,8 +216,19 @@ class PhoneBlock:
             problem = f"does not let our program run from {self._session.folder.path} (noexec or a policy): {said}"
             raise DeviceRefusedError(self._device.name, problem)
         if code == _NOT_FOUND:
+            raise _ProgramRemovedError
+
+    def _put_back(self, error: Exception, removals: int) -> None:
+        """Make the phone ready again where somebody cleared our folder, or it came back without what was on it.
+
+        Raises:
+            DeviceError: It happened before in this block.
+        """
+        if removals > 1:
             folder = self._session.folder.path
-            raise DeviceError(self._device.name, f"our program is no longer in {folder}; keep others from that folder")
+            problem = f"our program does not stay in {folder}; keep others from that folder"
+            raise DeviceError(self._device.name, problem) from error
+        self._session.prepare()
 
     def _come_back(self, error: DeviceError, losses: int) -> None:
         """Come back to a phone that went away in a block.

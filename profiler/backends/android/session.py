@@ -94,7 +94,7 @@ class PhoneSession:
         self.settings = PhoneSettings(self.transport, self.folder, self.facts.sdk)
         with contextlib.ExitStack() as undoing:
             undoing.push(self)
-            self._prepare()
+            self.prepare()
             undoing.pop_all()
         return self
 
@@ -152,7 +152,7 @@ class PhoneSession:
         known = self.facts.boot_id
         if self.has_booted_anew(self._await_boot(self._await_answer())):
             self.facts = read_facts(self.ask(FACT_PROBES))
-            self._prepare()
+            self.prepare()
             return self.facts.boot_id != known
         self.end_jobs()
         return False
@@ -167,16 +167,13 @@ class PhoneSession:
         self._ensure_held()
         end_leftovers(self.transport, self.folder.path)
 
-    def has_booted_anew(self, boot_id: str | None) -> bool:
-        """Return whether this is the number of another boot than the one that the phone was made ready in."""
-        return boot_id is not None and self.facts.boot_id is not None and boot_id != self.facts.boot_id
+    def prepare(self) -> None:
+        """Do all that a boot undoes, or somebody who clears our folder.
 
-    def binding(self) -> tuple[str, ...]:
-        """Return the words before a command that bind it to cores; none when it is not bound."""
-        return () if self.cores is None else ("taskset", affinity_mask(self.cores))
-
-    def _prepare(self) -> None:
-        """Do all that a boot undoes."""
+        Raises:
+            LeaseLostError: The phone is another job's by now.
+            DeviceError: It cannot be reached or made ready.
+        """
         self.end_jobs()
         self.folder.forget()
         self.models.clear()
@@ -184,6 +181,14 @@ class PhoneSession:
         self.settings.apply()
         self.program_path = self.folder.put(self._program, executable=True)
         self.cores = self._usable(chosen_cores(self._device.cpus, self._device.threads, self.facts))
+
+    def has_booted_anew(self, boot_id: str | None) -> bool:
+        """Return whether this is the number of another boot than the one that the phone was made ready in."""
+        return boot_id is not None and self.facts.boot_id is not None and boot_id != self.facts.boot_id
+
+    def binding(self) -> tuple[str, ...]:
+        """Return the words before a command that bind it to cores; none when it is not bound."""
+        return () if self.cores is None else ("taskset", affinity_mask(self.cores))
 
     def _usable(self, cores: tuple[int, ...] | None) -> tuple[int, ...] | None:
         """Return cores if the phone lets a program be bound to them."""
