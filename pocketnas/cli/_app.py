@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import typer
 
@@ -66,7 +68,14 @@ def _program() -> None:
 
 
 def main() -> None:
-    """Run the program with the process's arguments and end the process."""
+    """Run the program with the process's arguments and end the process.
+
+    A request to end, or a terminal that is closed, is an interrupt: phones are left as they were found after it, too.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # A program that was told to ignore the signal, as by nohup, goes on doing so.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -103,6 +112,10 @@ def run(arguments: Sequence[str]) -> int:
     if ended == INTERRUPTED:
         fail("interrupted")
     return ended if isinstance(ended, int) else 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _reader_left() -> int:

@@ -17,6 +17,9 @@ import typer
 from pocketnas.cli import run
 from pocketnas.cli._app import app
 from profiler.errors import ConfigError, DeviceBusyError, DeviceError, PocketnasError
+from profiler.phone import Phone, PhoneServer, load_phone
+from profiler.phone.files import SHELL_USER
+from profiler.phone.programs import virtual_program
 from search.errors import InfeasibleError
 from tests._source import ROOT
 
@@ -126,6 +129,29 @@ def test_an_interrupted_profile_ends_with_130_and_the_same_command_goes_on(tmp_p
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "1 workloads measured on host" in again.stdout
     assert 0 < before < _rows(tmp_path / "a.db") == rounds
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_leaves_a_phone_as_it_was_found(number: signal.Signals, tmp_path: Path) -> None:
+    with PhoneServer(Phone(load_phone("pixel4"))) as server:
+        phone = server.phone
+        before = dict(phone.state.settings)
+        program, config = tmp_path / "program", tmp_path / "phones.yaml"
+        program.write_bytes(virtual_program("benchmark_model"))
+        config.write_text(
+            f"devices: {{phone: {{backend: adb, serial: '{server.address}', program: {program}}}}}\n", encoding="utf-8"
+        )
+        command = [sys.executable, "-m", "pocketnas", "profile", "--network", "net.json", "--store", "a.db"]
+        command += ["--config", str(config), "--device", "phone", "--rounds", "300", "--max-rounds", "300"]
+        (tmp_path / "net.json").write_text(_small_network())
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        _wait_for_rows(tmp_path / "a.db", process)
+        assert phone.state.settings != before
+        process.send_signal(number)
+        assert process.communicate(timeout=60)[1].splitlines()[-1] == "error: interrupted"
+        assert process.returncode == 130
+        assert phone.state.settings == before
+        assert phone.files.names("/data/local/tmp", SHELL_USER) == []
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
