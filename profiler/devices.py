@@ -210,7 +210,9 @@ def find_device(devices: Mapping[str, Device], name: str) -> Device:
     """
     if name not in devices:
         known = ", ".join(repr(known) for known in devices) or "none"
-        raise DeviceNotFoundError(name, f"no such device{_nearest(name, devices)}; devices.yaml has {known}")
+        near = difflib.get_close_matches(name[:_MAX_NAME_CHARS], devices, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise DeviceNotFoundError(name, f"no such device{meant}; devices.yaml has {known}")
     return devices[name]
 
 
