@@ -55,20 +55,21 @@ def command(
     networks = [read_model(path, input_shapes=shapes) for path in models]
     predictions = [loaded.predict(network, allow_unknown=allow_unknown) for network in networks]
     for path, prediction in zip(models, predictions, strict=True):
-        _show(screen, path, prediction, label)
+        _show(screen, path, prediction, loaded.card.source, label)
     screen.document(
         {
             "models": [
-                {"model": str(path), **_document(prediction), "label": label}
+                {"model": str(path), **_document(prediction), "learnt_from": loaded.card.source, "label": label}
                 for path, prediction in zip(models, predictions, strict=True)
             ]
         }
     )
 
 
-def _show(screen: Screen, path: Path, prediction: Prediction, label: str) -> None:
+def _show(screen: Screen, path: Path, prediction: Prediction, learnt_from: str, label: str) -> None:
     interval = f"{prediction.low_ms:.4g} to {prediction.high_ms:.4g}"
-    where = f"{prediction.device}, {prediction.runtime}, {prediction.threads} thread(s), {prediction.dtype}"
+    device = f"{prediction.device} (emulated)" if learnt_from == "emulated" else prediction.device
+    where = f"{device}, {prediction.runtime}, {prediction.threads} thread(s), {prediction.dtype}"
     screen.show(
         f"{path}: {prediction.latency_ms:.4g} ms predicted ({interval}) on {where}" + (f"; {label}" if label else "")
     )
