@@ -52,6 +52,9 @@ def device_errors(serial: str, action: str, timeout_s: float) -> Iterator[None]:
         raise DeviceUnauthorizedError(serial, AUTHORIZE_ADVICE) from err
     except ServiceRefusedError as err:
         raise _refusal(serial, action, str(err)) from err
+    except ConnectionRefusedError as err:
+        problem = "nothing listens at its address; check cable, network and that the phone is on"
+        raise DeviceOfflineError(serial, problem) from err
     except OSError as err:
         problem = f"connection lost or refused at {action} ({err}); check cable, network and that the phone is on"
         raise DeviceOfflineError(serial, problem) from err
