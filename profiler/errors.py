@@ -264,6 +264,19 @@ class DeviceRefusedError(DeviceError):
     exit_code = 2
 
 
+class ProgramRemovedError(DeviceError):
+    """Our program is not on a device any more, although nothing of ours took it away.
+
+    Args:
+        serial: The device.
+        folder: Our folder there.
+    """
+
+    def __init__(self, serial: str, folder: str) -> None:
+        self.folder = folder
+        super().__init__(serial, f"our program does not stay in {folder}; keep others from that folder")
+
+
 class TransferError(DeviceError):
     """A file did not get to a device, or from it, as it is.
 

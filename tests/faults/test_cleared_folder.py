@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from profiler.backends.emulated import EmulatedBackend
-from profiler.errors import DeviceError
+from profiler.errors import ProgramRemovedError
 from profiler.phone.files import SHELL_USER
 from tests.faults._measured import device, run
 
@@ -36,5 +36,5 @@ def test_a_folder_that_is_cleared_again_and_again_ends_the_job(monkeypatch: pyte
         run(backend)
         clear(backend)
         monkeypatch.setattr(backend._session, "prepare", lambda: None)
-        with pytest.raises(DeviceError, match=r"does not stay in .*keep others from that folder"):
+        with pytest.raises(ProgramRemovedError, match=r"does not stay in .*keep others from that folder"):
             run(backend)

@@ -28,6 +28,7 @@ from profiler.errors import (
     DeviceRefusedError,
     DeviceStorageError,
     DeviceTimeoutError,
+    ProgramRemovedError,
     RuntimeNotSupportedError,
     TransferError,
     WorkloadFailedError,
@@ -64,10 +65,6 @@ class _Attempt:
     started_unix_s: float
 
 
-class _ProgramRemovedError(Exception):
-    """Somebody took our program off the phone."""
-
-
 class PhoneBlock:
     """One block of runs on a phone that is ready.
 
@@ -100,9 +97,12 @@ class PhoneBlock:
         while True:
             try:
                 attempt = self._attempt(model)
-            except _ProgramRemovedError as err:
+            except ProgramRemovedError:
+                # Somebody cleared our folder, or the phone came back without what was on it.
                 removals += 1
-                self._put_back(err, removals)
+                if removals > 1:
+                    raise
+                self._session.prepare()
                 continue
             except (DeviceOfflineError, DeviceTimeoutError) as err:
                 losses += 1
@@ -207,7 +207,7 @@ class PhoneBlock:
         Raises:
             DeviceRefusedError: It may not be executed.
             RuntimeNotSupportedError: It needs a library that the phone does not have.
-            _ProgramRemovedError: It is not there.
+            ProgramRemovedError: It is not there.
         """
         if unlinked := _UNLINKED.search(log):
             raise RuntimeNotSupportedError(self._device.name, self._tool.name, f"the phone says: {unlinked[0]}")
@@ -216,19 +216,7 @@ class PhoneBlock:
             problem = f"does not let our program run from {self._session.folder.path} (noexec or a policy): {said}"
             raise DeviceRefusedError(self._device.name, problem)
         if code == _NOT_FOUND:
-            raise _ProgramRemovedError
-
-    def _put_back(self, error: Exception, removals: int) -> None:
-        """Make the phone ready again where somebody cleared our folder, or it came back without what was on it.
-
-        Raises:
-            DeviceError: It happened before in this block.
-        """
-        if removals > 1:
-            folder = self._session.folder.path
-            problem = f"our program does not stay in {folder}; keep others from that folder"
-            raise DeviceError(self._device.name, problem) from error
-        self._session.prepare()
+            raise ProgramRemovedError(self._device.name, self._session.folder.path)
 
     def _come_back(self, error: DeviceError, losses: int) -> None:
         """Come back to a phone that went away in a block.
