@@ -26,4 +26,5 @@ def main(command: list[str]) -> None:
             os.wait()
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])
