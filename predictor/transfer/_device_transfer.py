@@ -19,10 +19,11 @@ from predictor.transfer._source_devices import SourceDevices
 _PRUNING_SHARE = 0.2
 """Share of devices, before any label, whose converter drops the dead parts of an architecture."""
 
-_NEW_PARTS = (0.3, 1.0, 3.0)
+_NEW_PARTS = (1.0, 2.0)
 _NOISES = (1.0, 3.0, 10.0)
-"""A new device may be this much more or less like the known ones. Its labels may be as good as a left-out source is
-predicted from many rows, or worse: phones are noisier than the servers and simulators that most sources are."""
+"""A new device is at least as new as a known one that is left out, since it may be of another make. Its labels may
+be as good as a left-out source is predicted from many rows, or worse: phones are noisier than the servers and
+simulators that most sources are."""
 
 _LEAST_NOISE = 0.02
 """Labels are chosen as if none repeated better than to about 2 %: sources that are sums of a lookup table have no

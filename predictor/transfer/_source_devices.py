@@ -14,8 +14,6 @@ from predictor.transfer._scale import Scale
 from predictor.transfer._source_functions import LEAST_ROWS, SourceFits, SourceFunctions, fit_sources
 from predictor.transfer._widths import learn_widths
 
-_ROWS_FOR_WIDTHS = 1000
-
 _CLEARLY_LIKELIER = 0.1
 """Log density a latency by which the logarithm must beat the root: networks that are nearly empty have huge
 logarithms, and the two are close where latencies span less than a decade."""
@@ -77,7 +75,7 @@ class SourceDevices:
             TrainingRowsError: Too few architectures were measured on all the devices.
         """
         known = self._latency_ms[np.ix_(self.rows, devices)]
-        whole = np.flatnonzero(~np.isnan(known).any(axis=1))[:_ROWS_FOR_WIDTHS]
+        whole = np.flatnonzero(~np.isnan(known).any(axis=1))
         if len(whole) < LEAST_ROWS:
             raise TrainingRowsError(
                 f"{len(whole)} architectures were measured on all sources; leave sources out, or measure {LEAST_ROWS}"

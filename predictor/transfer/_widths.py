@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from predictor._features import FloatArray
-from predictor.transfer._architectures import Architectures
+from predictor.transfer._architectures import Architectures, IntArray
 from predictor.transfer._device_prior import DevicePrior, Widths, device_prior
 from predictor.transfer._posterior import weigh
 from predictor.transfer._scale import Scale
@@ -40,7 +40,7 @@ def learn_widths(
         return start, 0.0
     relative = latency_ms / scale.typical(latency_ms)
     values = scale.forward(relative)
-    rows = rng.permutation(len(values))[:_MOST_ROWS]
+    rows = _alike_of_each_kind(architectures.kinds, rng)[:_MOST_ROWS]
     left_out = rng.permutation(devices)[:_MOST_DEVICES]
     every = np.arange(len(values))
     folds = []
@@ -50,6 +50,16 @@ def learn_widths(
     slopes = scale.log_slope(relative[np.ix_(rows, left_out)]) - np.log(scale.typical(latency_ms)[left_out])
     widths = _climb(folds, start)
     return widths, _likelihood(folds, widths) / len(rows) + float(slopes.mean())
+
+
+def _alike_of_each_kind(kinds: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return rows in random order, but kinds in turn: how much kinds differ is learned from kinds, not from rows."""
+    rows = rng.permutation(len(kinds))
+    turn = np.empty(len(rows), dtype=np.int64)
+    for kind in np.unique(kinds):
+        own = np.flatnonzero(kinds[rows] == kind)
+        turn[own] = np.arange(len(own))
+    return rows[np.argsort(turn, kind="stable")]
 
 
 def _climb(folds: list[tuple[DevicePrior, FloatArray]], start: Widths) -> Widths:
