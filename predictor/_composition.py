@@ -103,6 +103,12 @@ class Composition:
         saved = self.call_ms + self.handover_ms * megabytes
         return np.asarray(self.scale * np.maximum(latency_ms - saved, _LEAST_SHARE * latency_ms))
 
+    def slopes(self, latency_ms: FloatArray, megabytes: FloatArray) -> FloatArray:
+        """Return how contributions change with the logarithm of the kernels' latencies, in ms. Shape: (n,)."""
+        saved = self.call_ms + self.handover_ms * megabytes
+        floored = latency_ms - saved < _LEAST_SHARE * latency_ms
+        return np.asarray(self.scale * latency_ms * np.where(floored, _LEAST_SHARE, 1.0))
+
     def latency(self, parts: Parts) -> float:
         """Return the latency of a network in ms."""
         return float(self.contributions(parts.latency_ms, parts.megabytes) @ parts.counts) + self.constant_ms

@@ -93,10 +93,14 @@ class GaussianResidual:
 
     def _covariance(self, points: FloatArray) -> FloatArray:
         """Return the Matern 5/2 covariance between points and rows. Shape: (m, n)."""
-        left, right = points * self.rates, self.rows * self.rates
-        squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :] - 2 * left @ right.T
-        distance = np.sqrt(5.0 * np.maximum(squares, 0.0))
-        return np.asarray(self.amplitude**2 * (1.0 + distance + distance**2 / 3.0) * np.exp(-distance))
+        return self.amplitude**2 * matern(points * self.rates, self.rows * self.rates)
+
+
+def matern(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return the Matern 5/2 correlation at unit length scale. Shapes: (m, d), (n, d) to (m, n)."""
+    squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :] - 2 * left @ right.T
+    distance = np.sqrt(5.0 * np.maximum(squares, 0.0))
+    return np.asarray((1.0 + distance + distance**2 / 3.0) * np.exp(-distance))
 
 
 def _search(rows: FloatArray, residuals: FloatArray) -> tuple[float, FloatArray, float]:

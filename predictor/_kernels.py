@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from predictor._conformal import HeldOut
+from predictor._costs import Estimate
 from predictor._family import FamilyModel, fit_family
 from predictor._features import FloatArray, terms
 from predictor._physical import base_latency, fit_costs
@@ -17,23 +17,6 @@ from profiler.kernels import Kernel
 _UNKNOWN_QUANTILE = 0.95
 _LEAST_UNKNOWN_SPREAD = np.log(4.0)
 """A bound for an unknown kind is at least a factor of 4 either way."""
-
-
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """Latencies of kernels with calibrated spread. All arrays have one entry a kernel.
-
-    Attributes:
-        latency_ms: Latency run alone, > 0.
-        spread: Half-width of the 90 % interval of its logarithm.
-        known: Whether its family was measured at all.
-        in_domain: Whether configurations like it were measured.
-    """
-
-    latency_ms: FloatArray
-    spread: FloatArray
-    known: npt.NDArray[np.bool_]
-    in_domain: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +49,7 @@ class KernelModel:
                 answer = model.predict([kernels[index] for index in indices])
                 latency[indices], spread[indices], inside[indices] = answer
                 known[indices] = True
-        return Estimate(latency, spread, known, inside)
+        return Estimate(latency, spread, known, inside, loadings=np.zeros((count, 0)))
 
 
 def fit_kernel_model(
