@@ -78,22 +78,22 @@ class GaussianResidual:
             Two arrays of shape (m,). Far from all rows the mean is 0 and the deviation the process's own.
         """
         inverse, weights = self._solution
-        cross = self._covariance(points)
+        cross = self.covariance(points, self.rows)
         explained = np.einsum("mn,nk,mk->m", cross, inverse, cross, optimize=True)
         variance = np.maximum(self.amplitude**2 - explained, 0.0) + self.noise**2
         return cross @ weights, np.sqrt(variance)
 
     @cached_property
     def _solution(self) -> tuple[FloatArray, FloatArray]:
-        covariance = self._covariance(self.rows)
+        covariance = self.covariance(self.rows, self.rows)
         covariance[np.diag_indices_from(covariance)] += self.noise**2
         inverse = np.linalg.inv(covariance)
         inverse = (inverse + inverse.T) / 2
         return inverse, inverse @ self.residuals
 
-    def _covariance(self, points: FloatArray) -> FloatArray:
-        """Return the Matern 5/2 covariance between points and rows. Shape: (m, n)."""
-        return self.amplitude**2 * matern(points * self.rates, self.rows * self.rates)
+    def covariance(self, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Return the covariance of the process between points, before any row. Shape: (len(left), len(right))."""
+        return self.amplitude**2 * matern(left * self.rates, right * self.rates)
 
 
 def matern(left: FloatArray, right: FloatArray) -> FloatArray:
