@@ -4,9 +4,11 @@ from predictor._card import Accuracy, FamilyCard, ModelCard
 from predictor._kernel_predictor import KernelPredictor
 from predictor._network_predictor import NetworkPredictor
 from predictor._prediction import KernelPredictions, KernelShare, Prediction
+from predictor._roofline import Bound, Roofline
 
 __all__ = [
     "Accuracy",
+    "Bound",
     "FamilyCard",
     "KernelPredictions",
     "KernelPredictor",
@@ -14,4 +16,5 @@ __all__ = [
     "ModelCard",
     "NetworkPredictor",
     "Prediction",
+    "Roofline",
 ]
