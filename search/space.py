@@ -7,12 +7,16 @@ lowers them.  What a genotype lowers to is a `Network`, and that is all the rest
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
+from profiler.kernels import Fuser, FusionRules, Kernel
 from profiler.network import Network
+
+KernelCounts = npt.NDArray[np.unsignedinteger[Any]]
 
 
 class Genotype(Protocol):
@@ -98,3 +102,23 @@ class SearchSpace(ABC, Generic[G]):
         Raises:
             GenotypeError: The value is anything else than what `encode` makes.
         """
+
+    def kernel_counts(self, genotypes: Sequence[G], rules: FusionRules) -> tuple[tuple[Kernel, ...], KernelCounts]:
+        """Return how often the networks of genotypes have each kernel.
+
+        A space that can tell this without lowering answers for many genotypes at once; the answer is the same.
+
+        Args:
+            genotypes: Of this space. Length n.
+            rules: What the runtime fuses.
+
+        Returns:
+            The kernels that occur, and their counts. Shape: (n, number of kernels).
+        """
+        fuser = Fuser(rules)
+        columns: dict[Kernel, int] = {}
+        executed = [[columns.setdefault(kernel, len(columns)) for kernel in fuser(self.lower(g))] for g in genotypes]
+        counts = np.zeros((len(executed), len(columns)), dtype=np.uint32)
+        for row, own in zip(counts, executed, strict=True):
+            np.add.at(row, own, 1)
+        return tuple(columns), counts

@@ -56,6 +56,22 @@ class CarsParams:
         """Indices of the two reduction cells."""
         return self.cells // 3, 2 * self.cells // 3
 
+    def cell_channels(self, index: int) -> int:
+        """Return the channels of a cell's nodes."""
+        return self.channels * 2 ** sum(index >= reduction for reduction in self.reductions)
+
+    def map_size(self, index: int) -> tuple[int, int]:
+        """Return height and width of a cell's nodes, or of the stem before the first cell."""
+        height, width, _ = self.image_shape
+        for reduction in self.reductions:
+            if index >= reduction:
+                height, width = -(-height // 2), -(-width // 2)
+        return height, width
+
+    def adapter_stride(self, index: int, source: int) -> int:
+        """Return the stride of the convolution that brings one of its two inputs to a cell's size."""
+        return 2 if source == 0 and index - 1 in self.reductions else 1
+
 
 def lower(params: CarsParams, genotype: CarsGenotype) -> Network:
     """Return the network of a genotype; its input is "image" and its output "logits"."""
@@ -75,25 +91,77 @@ def input_parts(params: CarsParams, genotype: CarsGenotype) -> dict[str, tuple[s
     return parts
 
 
+class Operators:
+    """Operators of a network, in the order they are put; each method returns the tensor it made."""
+
+    def __init__(self) -> None:
+        self.put_so_far: list[Operator] = []
+        self._relus: dict[str, str] = {}
+
+    def edge(self, place: str, edge: Edge, tensor: str, channels: int, stride: int) -> str:
+        """Put what an edge does; a skip that keeps its map does nothing."""
+        operation, _, window = edge.operation.rpartition("_")
+        name = f"{place}.{edge.operation}"
+        if operation == "skip":
+            return tensor if stride == 1 else self.pointwise(name, self.relu(tensor), channels, stride)
+        kernel = _WINDOWS[window]
+        if operation == "max_pool":
+            return self.put(MaxPool2d(name, (tensor,), kernel, (stride, stride), "same"))
+        if operation == "avg_pool":
+            return self.put(AvgPool2d(name, (tensor,), kernel, (stride, stride), "same"))
+        dilation = 2 if operation == "dil_conv" else 1
+        first = self._depthwise_pair(f"{name}.0", tensor, channels, kernel, stride, dilation)
+        return self._depthwise_pair(f"{name}.1", first, channels, kernel) if operation == "sep_conv" else first
+
+    def _depthwise_pair(
+        self, name: str, tensor: str, channels: int, kernel: tuple[int, int], stride: int = 1, dilation: int = 1
+    ) -> str:
+        depthwise = DepthwiseConv2d(
+            f"{name}.depthwise", (self.relu(tensor),), kernel, (stride, stride), (dilation, dilation), use_bias=False
+        )
+        return self.pointwise(f"{name}.pointwise", self.put(depthwise), channels)
+
+    def pointwise(self, name: str, tensor: str, channels: int, stride: int = 1) -> str:
+        """Put a 1x1 convolution."""
+        return self.put(Conv2d(name, (tensor,), channels, (1, 1), (stride, stride)))
+
+    def relu(self, tensor: str) -> str:
+        """Put a ReLU where the tensor has none yet."""
+        if tensor not in self._relus:
+            self._relus[tensor] = self.put(Relu(f"{tensor}.relu", (tensor,)))
+        return self._relus[tensor]
+
+    def stem(self, channels: int) -> str:
+        """Put the convolution that reads the image."""
+        return self.put(Conv2d("stem", ("image",), STEM_WIDTH * channels))
+
+    def classifier(self, tensor: str, classes: int) -> str:
+        """Put what makes logits of the last cell."""
+        return self.put(Dense("logits", (self.put(GlobalAvgPool2d("pool", (tensor,))),), classes))
+
+    def put(self, operator: Operator) -> str:
+        """Put any operator of one output."""
+        self.put_so_far.append(operator)
+        return operator.name
+
+
 class _Lowering:
-    """Collects the operators of one network."""
+    """Puts the operators of one network."""
 
     def __init__(self, params: CarsParams, genotype: CarsGenotype) -> None:
         self._params, self._genotype = params, genotype
-        self._operators: list[Operator] = []
-        self._relus: dict[str, str] = {}
+        self._operators = Operators()
 
     def network(self) -> Network:
-        params = self._params
+        params, operators = self._params, self._operators
         image = TensorSpec("image", (1, *params.image_shape))
-        stem = self._put(Conv2d("stem", ("image",), STEM_WIDTH * params.channels))
+        stem = operators.stem(params.channels)
         outputs = [stem, stem]
         needed = self._needed_cells()
         for index in range(params.cells):
             outputs.append(self._cell(index, outputs[-2], outputs[-1]) if index in needed else "")
-        pooled = self._put(GlobalAvgPool2d("pool", (outputs[-1],)))
-        logits = self._put(Dense("logits", (pooled,), params.classes))
-        return Network(f"cars-{self._genotype.key}", [image], self._operators, [logits])
+        logits = operators.classifier(outputs[-1], params.classes)
+        return Network(f"cars-{self._genotype.key}", [image], operators.put_so_far, [logits])
 
     def _cell_type(self, index: int) -> Cell:
         return self._genotype.reduction if index in self._params.reductions else self._genotype.normal
@@ -109,55 +177,22 @@ class _Lowering:
 
     def _cell(self, index: int, before_last: str, last: str) -> str:
         """Put the operators of a cell, and return the tensor that is its output."""
-        cell = self._cell_type(index)
+        cell, operators = self._cell_type(index), self._operators
         reducing = index in self._params.reductions
-        channels = self._params.channels * 2 ** sum(index >= reduction for reduction in self._params.reductions)
-        adapter_strides = (2 if index - 1 in self._params.reductions else 1, 1)
+        channels = self._params.cell_channels(index)
         sources: list[str] = []
-        for source, (tensor, stride) in enumerate(zip((before_last, last), adapter_strides, strict=True)):
+        for source, tensor in enumerate((before_last, last)):
+            stride = self._params.adapter_stride(index, source)
             name = f"cells.{index}.in{source}"
-            sources.append(self._pointwise(name, self._relu(tensor), channels, stride) if cell.reads(source) else "")
+            read = cell.reads(source)
+            sources.append(operators.pointwise(name, operators.relu(tensor), channels, stride) if read else "")
         for node, edges in enumerate(cell.live_edges):
             place = f"cells.{index}.node{node}"
             stride_of = [2 if reducing and edge.source < CELL_INPUTS else 1 for edge in edges]
             terms = [
-                self._edge(f"{place}.from{edge.source}", edge, sources[edge.source], channels, stride)
+                operators.edge(f"{place}.from{edge.source}", edge, sources[edge.source], channels, stride)
                 for edge, stride in zip(edges, stride_of, strict=True)
             ]
-            sources.append(self._put(Add(place, tuple(terms))) if len(terms) == 2 else "".join(terms))
+            sources.append(operators.put(Add(place, tuple(terms))) if len(terms) == 2 else "".join(terms))
         live = tuple(sources[CELL_INPUTS + node] for node in cell.live_nodes)
-        return self._put(Concat(f"cells.{index}", live)) if len(live) > 1 else live[0]
-
-    def _edge(self, place: str, edge: Edge, tensor: str, channels: int, stride: int) -> str:
-        operation, _, window = edge.operation.rpartition("_")
-        name = f"{place}.{edge.operation}"
-        if operation == "skip":
-            return tensor if stride == 1 else self._pointwise(name, self._relu(tensor), channels, stride)
-        kernel = _WINDOWS[window]
-        if operation == "max_pool":
-            return self._put(MaxPool2d(name, (tensor,), kernel, (stride, stride), "same"))
-        if operation == "avg_pool":
-            return self._put(AvgPool2d(name, (tensor,), kernel, (stride, stride), "same"))
-        dilation = 2 if operation == "dil_conv" else 1
-        first = self._depthwise_pair(f"{name}.0", tensor, channels, kernel, stride, dilation)
-        return self._depthwise_pair(f"{name}.1", first, channels, kernel) if operation == "sep_conv" else first
-
-    def _depthwise_pair(
-        self, name: str, tensor: str, channels: int, kernel: tuple[int, int], stride: int = 1, dilation: int = 1
-    ) -> str:
-        depthwise = DepthwiseConv2d(
-            f"{name}.depthwise", (self._relu(tensor),), kernel, (stride, stride), (dilation, dilation), use_bias=False
-        )
-        return self._pointwise(f"{name}.pointwise", self._put(depthwise), channels)
-
-    def _pointwise(self, name: str, tensor: str, channels: int, stride: int = 1) -> str:
-        return self._put(Conv2d(name, (tensor,), channels, (1, 1), (stride, stride)))
-
-    def _relu(self, tensor: str) -> str:
-        if tensor not in self._relus:
-            self._relus[tensor] = self._put(Relu(f"{tensor}.relu", (tensor,)))
-        return self._relus[tensor]
-
-    def _put(self, operator: Operator) -> str:
-        self._operators.append(operator)
-        return operator.name
+        return operators.put(Concat(f"cells.{index}", live)) if len(live) > 1 else live[0]

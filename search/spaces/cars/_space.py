@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from profiler.kernels import FusionRules, Kernel
 from profiler.network import Network
 from search.errors import SearchError
-from search.space import SearchSpace
-from search.spaces.cars import _genotype, _lowering
+from search.space import KernelCounts, SearchSpace
+from search.spaces.cars import _arrays, _genotype, _lowering
+from search.spaces.cars._arrays import GenotypeArray
+from search.spaces.cars._counts import CountTables, follows
 from search.spaces.cars._genotype import CELL_INPUTS, OPERATIONS, CarsGenotype, Cell, Edge, Node
 from search.spaces.cars._lowering import CarsParams
 
@@ -46,6 +49,7 @@ class CarsSpace(SearchSpace[CarsGenotype]):
                 f"the CARS space halves images twice: they must be at least 4x4, not {params.image_shape}"
             )
         self.params = params
+        self._tables: dict[FusionRules, CountTables] = {}
 
     @property
     def identity(self) -> str:
@@ -124,6 +128,65 @@ class CarsSpace(SearchSpace[CarsGenotype]):
     def decode(self, encoded: object) -> CarsGenotype:
         """Return the genotype that a JSON value encodes."""
         return _genotype.decode(encoded, nodes=self.params.nodes)
+
+    def kernel_counts(
+        self, genotypes: Sequence[CarsGenotype] | GenotypeArray, rules: FusionRules
+    ) -> tuple[tuple[Kernel, ...], KernelCounts]:
+        """Return how often the networks of genotypes have each kernel, without lowering them.
+
+        Under rules that fuse in ways this space does not follow (see `_counts.follows`) they are lowered all the same.
+
+        Args:
+            genotypes: Of this space, or an array of them. Length n.
+            rules: What the runtime fuses.
+
+        Returns:
+            The kernels that occur, and their counts. Shape: (n, number of kernels); about 0.4 kB a genotype.
+
+        Raises:
+            GenotypeError: A row of the array is no genotype of the space.
+        """
+        array = self.to_array(genotypes)
+        if not follows(rules):
+            return super().kernel_counts([_arrays.from_array(row) for row in array], rules)
+        if rules not in self._tables:
+            self._tables[rules] = CountTables(self.params, rules)
+        return self._tables[rules].count(array)
+
+    def to_array(self, genotypes: Sequence[CarsGenotype] | GenotypeArray) -> GenotypeArray:
+        """Return genotypes as one array of whole numbers.
+
+        Returns:
+            Source and operation (its place in OPERATIONS) of each edge. Shape: (n, 2 cells, nodes, 2 edges, 2).
+
+        Raises:
+            GenotypeError: An array was given that has a row that is no genotype of the space.
+        """
+        nodes = self.params.nodes
+        if isinstance(genotypes, np.ndarray):
+            return _arrays.checked(genotypes, nodes)
+        return _arrays.checked(_arrays.to_array(genotypes, nodes), nodes)
+
+    def from_array(self, array: GenotypeArray) -> list[CarsGenotype]:
+        """Return the genotypes that the rows of an array stand for.
+
+        Raises:
+            GenotypeError: A row is no genotype of the space.
+        """
+        return [_arrays.from_array(row) for row in _arrays.checked(array, self.params.nodes)]
+
+    def sample_array(self, count: int, rng: np.random.Generator) -> GenotypeArray:
+        """Return many random genotypes, each of the space's with equal probability, as an array.
+
+        The draws are others than those of `sample`.
+        """
+        cells = np.empty((0, self.params.nodes, 2, 2), dtype=np.int8)
+        for _ in range(_TRIES):
+            if len(cells) >= 2 * count:
+                break
+            drawn = _arrays.sample_cells(2 * count - len(cells), self.params.nodes, rng)
+            cells = np.concatenate([cells, drawn[_arrays.living(drawn)]])
+        return cells.reshape(count, 2, *cells.shape[1:])
 
     def _living_cell(self, rng: np.random.Generator) -> Cell:
         for _ in range(_TRIES):
