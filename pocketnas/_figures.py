@@ -15,7 +15,7 @@ from pocketnas.result import Candidate, SearchResult
 Figure = dict[str, Any]
 
 MEASURED, PREDICTED, BUDGET = "#1f5fa8", "#d9731a", "#b3261e"
-_INK, _SOFT, _GRID = "#1c2330", "#667085", "#e6e9ef"
+_INK, SOFT, _GRID = "#1c2330", "#667085", "#e6e9ef"
 _BUDGET_LINE = {"color": BUDGET, "width": 1.5, "dash": "dash"}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -29,7 +29,7 @@ def front_figure(result: SearchResult) -> Figure:
     data = [
         *([_candidates("predicted, front (shared weights)", "circle", on_front)] if on_front else []),
         *([_candidates("predicted, others (shared weights)", "circle-open", others)] if others else []),
-        _scatter(
+        scatter(
             f"{result.source}, trained alone",
             [c.measured_ms for c in found],
             [100 * c.accuracy for c in found],
@@ -45,7 +45,7 @@ def front_figure(result: SearchResult) -> Figure:
     ]
     if missed:
         data.append(
-            _scatter(
+            scatter(
                 f"{result.source}, dropped (shared weights)",
                 [c.measured_ms for c in missed],
                 [100 * c.search_accuracy for c in missed],
@@ -54,7 +54,7 @@ def front_figure(result: SearchResult) -> Figure:
             )
         )
     data.append(_legend_line(f"budget {result.budget_ms:.3g} ms", _BUDGET_LINE))
-    layout = _layout("latency, ms", "accuracy, %", height=420)
+    layout = blank_layout("latency, ms", "accuracy, %", height=420)
     layout["xaxis"]["rangemode"] = "tozero"
     layout["shapes"] = [_upright(result.budget_ms)]
     return {"data": data, "layout": layout}
@@ -72,10 +72,10 @@ def calibration_figure(result: SearchResult) -> Figure:
             "name": "equal",
             "x": ends,
             "y": ends,
-            "line": {"color": _SOFT, "width": 1, "dash": "dot"},
+            "line": {"color": SOFT, "width": 1, "dash": "dot"},
             "hoverinfo": "skip",
         },
-        _scatter(
+        scatter(
             "networks",
             measured,
             predicted,
@@ -89,7 +89,7 @@ def calibration_figure(result: SearchResult) -> Figure:
             ),
         ),
     ]
-    layout = _layout(f"{result.source} latency, ms", "predicted latency, ms", height=400)
+    layout = blank_layout(f"{result.source} latency, ms", "predicted latency, ms", height=400)
     layout["showlegend"] = False
     layout["xaxis"]["range"] = layout["yaxis"]["range"] = ends
     return {"data": data, "layout": layout}
@@ -114,10 +114,10 @@ def progress_figure(result: SearchResult) -> Figure:
             "x": generations,
             "y": [100 * g.best_accuracy for g in result.generations],
             "yaxis": "y2",
-            "line": {"color": _SOFT, "width": 2, "dash": "dash"},
+            "line": {"color": SOFT, "width": 2, "dash": "dash"},
         },
     ]
-    layout = _layout("generation", "hypervolume", height=320)
+    layout = blank_layout("generation", "hypervolume", height=320)
     layout["yaxis2"] = {"overlaying": "y", "side": "right", "showgrid": False, "ticksuffix": " %"}
     layout["margin"]["r"] = 56
     layout["xaxis"]["dtick"] = max(1, len(generations) // 10)
@@ -127,7 +127,7 @@ def progress_figure(result: SearchResult) -> Figure:
 def _candidates(name: str, symbol: str, candidates: Sequence[Candidate]) -> dict[str, Any]:
     predicted_ms = [c.predicted_ms for c in candidates]
     lows_ms, highs_ms = [c.predicted_low_ms for c in candidates], [c.predicted_high_ms for c in candidates]
-    return _scatter(
+    return scatter(
         name,
         predicted_ms,
         [100 * c.search_accuracy for c in candidates],
@@ -137,9 +137,10 @@ def _candidates(name: str, symbol: str, candidates: Sequence[Candidate]) -> dict
     )
 
 
-def _scatter(
+def scatter(
     name: str, x: Sequence[float | None], y: Sequence[float], *, labels: Sequence[str], **style: Any
 ) -> dict[str, Any]:
+    """Return a series of points; labels are shown as they are written, markup in them is not obeyed."""
     return {
         "type": "scatter",
         "mode": "markers",
@@ -164,7 +165,8 @@ def _interval(middle: Sequence[float], low: Sequence[float], high: Sequence[floa
     }
 
 
-def _layout(x_title: str, y_title: str, *, height: int) -> dict[str, Any]:
+def blank_layout(x_title: str, y_title: str, *, height: int) -> dict[str, Any]:
+    """Return the layout that all figures start from; height in pixels."""
     axis = {"gridcolor": _GRID, "zerolinecolor": _GRID, "linecolor": _GRID, "automargin": True}
     return {
         "height": height,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pocketnas import _figures
+from pocketnas._page import render_page
 from pocketnas.result import OperatorCost, SearchResult
 from profiler.whole_file import write_whole_file
 
@@ -42,24 +42,11 @@ def write_report(result: SearchResult, folder: Path) -> Path:
 
 def render(result: SearchResult) -> str:
     """Return the page of a result."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(
-        loader=PackageLoader("pocketnas", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["interval"] = _interval
-    environment.filters["count"] = _count
-    page = environment.get_template("report.html.j2")
-    return page.render(
+    return render_page(
+        "report.html.j2",
+        _drawn(result),
         result=result,
         chosen=result.chosen,
-        figures=_script_safe(_drawn(result)),
-        plotly_script=get_plotlyjs(),
         kernel_bars=_bars([(kernel.kernel, kernel.predicted_ms) for kernel in result.kernels]),
         operator_bars=_bars([(_operator(cost), cost.mean_ms or 0.0) for cost in result.operators]),
         covered=sum(point.covered for point in result.predictor.calibration),
@@ -88,20 +75,3 @@ def _bars(costs: Sequence[tuple[str, float]]) -> list[_Bar]:
 def _operator(cost: OperatorCost) -> str:
     """Name of an operator; runtimes that name nothing of their own repeat the kind in it."""
     return cost.name if cost.kind in cost.name else f"{cost.kind}: {cost.name}"
-
-
-def _script_safe(value: object) -> str:
-    """JSON that cannot end the script element that it stands in."""
-    text = json.dumps(value, allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _interval(middle: float, low: float, high: float) -> str:
-    return f"{middle:.3g} ms ({low:.3g} to {high:.3g})"
-
-
-def _count(number: int) -> str:
-    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= limit:
-            return f"{number / limit:.3g}{unit}"
-    return str(number)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from predictor._features import TERMS, FloatArray, terms
+from predictor._rows import TrainingRows
 from predictor.errors import TrainingRowsError
 from profiler.kernels import Kernel
 
@@ -126,6 +127,11 @@ class Roofline(BaseModel):
             element_bytes=element_bytes,
         )
 
+    @classmethod
+    def of_rows(cls, rows: TrainingRows) -> Self:
+        """Estimate the limits from the kernel rows of a table; see `fit`."""
+        return cls.fit(rows.kernels, rows.kernel_ms, element_bytes=1.0 if rows.origin.dtype == "int8" else 4.0)
+
     @property
     def ridge_macs_per_byte(self) -> float | None:
         """Operational intensity from which kernels wait for arithmetic and no more for bytes; None if not known."""
@@ -145,6 +151,10 @@ class Roofline(BaseModel):
         parts = self._parts_ms(*_work(kernels, self.element_bytes))
         winners = [BOUNDS[index] for index in parts.argmax(axis=0)]
         return [None if winner in self.undetermined else winner for winner in winners]
+
+    def work(self, kernels: Sequence[Kernel]) -> tuple[FloatArray, FloatArray]:
+        """Return what kernels do and move: millions of multiply-accumulates, and megabytes. Shapes: (n,)."""
+        return _work(kernels, self.element_bytes)
 
     def attainable_ms(self, kernel: Kernel) -> float:
         """Return how long a kernel run alone takes at best, in ms."""
