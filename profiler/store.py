@@ -7,23 +7,27 @@ threads that write to one store take turns.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import sqlalchemy as sql
+from pydantic import ValidationError
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 
 from profiler.backends.base import Check, DeviceFacts
 from profiler.backends.lease import Fence
 from profiler.errors import LeaseLostError, SchemaMismatchError, TableError
+from profiler.fusion.evidence import FusionEvidence, FusionRecord
 from profiler.measure.protocol import Protocol
 from profiler.measure.records import Block, CampaignRecord, Configuration, WorkloadRecord
 
@@ -76,6 +80,20 @@ _BLOCK = sql.Table(
     sql.Column("checks", sql.Text, nullable=False),
     sql.Column("runs_per_sample", sql.Integer, nullable=False),
     sql.Column("way", sql.String(16), nullable=False),
+)
+# What was found of fusion: one row a configuration, numeric type, chain and way of looking, the latest of each.
+_FUSION = sql.Table(
+    "fusion",
+    _METADATA,
+    sql.Column("configuration", sql.String(64), primary_key=True),
+    sql.Column("dtype", sql.String(16), primary_key=True),
+    sql.Column("chain", sql.String(255), primary_key=True),
+    sql.Column("how", sql.String(32), primary_key=True),
+    sql.Column("position", sql.Integer, nullable=False),
+    sql.Column("device", sql.Text, nullable=False),
+    sql.Column("source", sql.String(16), nullable=False),
+    sql.Column("facts", sql.Text, nullable=False),
+    sql.Column("evidence", sql.Text, nullable=False),
 )
 _FENCE = sql.Table(
     "fence",
@@ -221,6 +239,40 @@ class Store:
         with self._transaction() as connection:
             return tuple(_block(row) for row in connection.execute(query).mappings())
 
+    def add_fusion(self, record: FusionRecord, *, fence: Fence | None = None) -> None:
+        """Note what was found of fusion on a configuration, in place of what is there of the same chains and ways.
+
+        Args:
+            record: The findings.
+            fence: As for begin.
+
+        Raises:
+            LeaseLostError: A later job has had the device; nothing is written.
+        """
+        rows = _fusion_rows(record)
+        with self._transaction(writes=True) as connection:
+            _pass_fence(connection, fence)
+            for row in rows:
+                same = [_FUSION.c[column.name] == row[column.name] for column in _FUSION.primary_key]
+                connection.execute(sql.delete(_FUSION).where(*same))
+            if rows:
+                connection.execute(sql.insert(_FUSION), rows)
+
+    def fusion(self) -> tuple[FusionRecord, ...]:
+        """Return what was found of fusion, one record a configuration and numeric type.
+
+        Raises:
+            TableError: What stands there is no evidence.
+        """
+        order = (_FUSION.c.device, _FUSION.c.configuration, _FUSION.c.dtype, _FUSION.c.position, _FUSION.c.chain)
+        with self._transaction() as connection:
+            rows = connection.execute(sql.select(_FUSION).order_by(*order)).mappings().all()
+        groups = groupby(rows, key=lambda row: (row["configuration"], row["dtype"]))
+        try:
+            return tuple(_fusion_record(list(group)) for _, group in groups)
+        except (ValidationError, ValueError, TypeError) as error:
+            raise TableError(f"store {self._place!r}: its table of fusion holds something else: {error}") from error
+
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         """Commit what is done inside, all or nothing, and turn the library's errors into ours."""
@@ -273,8 +325,9 @@ def _prepare(engine: Engine) -> None:
         if not sql.inspect(connection).has_table(_SCHEMA.name):
             _METADATA.create_all(connection)
             connection.execute(sql.insert(_SCHEMA), {"version": SCHEMA_VERSION})
-        # Stores of this version may be from before there were fences, which change nothing else.
+        # Stores of this version may be from before there were fences or findings of fusion, which change nothing else.
         _FENCE.create(connection, checkfirst=True)
+        _FUSION.create(connection, checkfirst=True)
         found = connection.scalar(sql.select(sql.func.max(_SCHEMA.c.version)))
     if found != SCHEMA_VERSION:
         raise SchemaMismatchError(
@@ -346,6 +399,36 @@ def _block(row: sql.RowMapping) -> Block:
     fields |= {name: _unpacked(row[name]) for name in ("samples_ms", "before_ms", "after_ms")}
     fields["checks"] = tuple(Check(**check) for check in json.loads(row["checks"]))
     return Block(**fields)
+
+
+def _fusion_rows(record: FusionRecord) -> list[dict[str, object]]:
+    configuration = record.configuration
+    facts = json.dumps(asdict(configuration.facts), sort_keys=True)
+    identity = json.dumps([configuration.device, configuration.source, facts])
+    common = {
+        "configuration": hashlib.sha256(identity.encode()).hexdigest(),
+        "dtype": record.dtype,
+        "device": configuration.device,
+        "source": configuration.source,
+        "facts": facts,
+    }
+    return [
+        {
+            **common,
+            "chain": "+".join(found.chain),
+            "how": found.how,
+            "position": position,
+            "evidence": found.model_dump_json(),
+        }
+        for position, found in enumerate(record.evidence)
+    ]
+
+
+def _fusion_record(rows: Sequence[sql.RowMapping]) -> FusionRecord:
+    first = rows[0]
+    configuration = Configuration(first["device"], first["source"], DeviceFacts(**json.loads(first["facts"])))
+    evidence = tuple(FusionEvidence.model_validate_json(row["evidence"]) for row in rows)
+    return FusionRecord(configuration, first["dtype"], evidence)
 
 
 def _packed(values: tuple[float, ...]) -> bytes:

@@ -12,6 +12,7 @@ import pandas as pd
 from profiler.errors import TableError
 from profiler.measure.campaign import load_measurements, usual_levels
 from profiler.measure.measurement import Measurement
+from profiler.measure.protocol import PAIR_TESTS
 from profiler.measure.verdicts import Verdict
 from profiler.store import Store
 from profiler.table._columns import COLUMNS, checked
@@ -134,13 +135,16 @@ def table(
         source: Only rows of this source.
         campaign: Only rows of the campaign with this id or label.
 
+    Pair tests of fusion are no rows of a table: what they measure is chosen for another purpose.
+
     Raises:
         TableError: The store has rows of several sources and none was chosen.
     """
     chosen = [
         record
         for record in store.campaigns()
-        if device in (None, record.configuration.device)
+        if record.protocol.name != PAIR_TESTS
+        and device in (None, record.configuration.device)
         and source in (None, record.configuration.source)
         and campaign in (None, record.id, record.label)
     ]

@@ -1,0 +1,227 @@
+"""Probes: small networks that ask a runtime whether it runs a chain of operators as one step.
+
+A chain of kinds is asked about with three networks: all of it but the last operator (A), the last alone on what it
+would read (B), and the whole (AB). Shapes are such that the last operator moves much and the first computes little:
+on those of real networks the operator in question is a few percent of the whole, and below what clocks can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+from profiler.fusion.evidence import Chain
+from profiler.network import (
+    Add,
+    AvgPool2d,
+    Concat,
+    Conv2d,
+    Dense,
+    DepthwiseConv2d,
+    HardSigmoid,
+    HardSwish,
+    MaxPool2d,
+    Mul,
+    Network,
+    Operator,
+    Pad,
+    PRelu,
+    Relu,
+    Relu6,
+    Sigmoid,
+    TensorSpec,
+    Transpose,
+    TransposeConv2d,
+)
+
+_NARROW = 16
+"""Channels that a convolution writes where it must not cost much; ONNX Runtime's blocked layout takes no fewer."""
+
+_DENSE_ROWS_PER_SIDE = 4
+"""Rows that a dense layer gets for each pixel of a side, so that what follows it has as much to move."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the maps of a probe are.
+
+    Attributes:
+        side: Height and width.
+        channels: Channels; a multiple of 16, which runtimes with blocked layouts ask for.
+        window: Side of the window of a convolution that begins the chain.
+        thin: Channels that a convolution which begins the chain reads: few, so that it is cheap.
+    """
+
+    side: int
+    channels: int
+    window: int = 1
+    thin: int = 16
+
+    @property
+    def map(self) -> tuple[int, int, int, int]:
+        """Shape of the maps that chains pass on."""
+        return (1, self.side, self.side, self.channels)
+
+
+SIZES: tuple[Size, ...] = (Size(56, 64), Size(40, 96, window=3, thin=3), Size(28, 256))
+"""About 0.6 to 0.8 MB a map in float32: far above the clock, within the caches of a phone's fast cores."""
+
+
+class _Draft:
+    """A probe's network under construction.
+
+    Args:
+        size: How large its maps are.
+    """
+
+    def __init__(self, size: Size) -> None:
+        self.size = size
+        self.inputs: list[TensorSpec] = []
+        self.operators: list[Operator] = []
+        self.carried: TensorSpec | None = None
+
+    def read(self, shape: tuple[int, ...]) -> str:
+        """Return the tensor that the next operator reads: what the chain carries, else an input of this shape."""
+        return self.carried.name if self.carried else self.side(shape)
+
+    def side(self, shape: tuple[int, ...]) -> str:
+        """Return a further input."""
+        self.inputs.append(TensorSpec(f"x{len(self.inputs)}", shape))
+        return self.inputs[-1].name
+
+    def shape(self, otherwise: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of what the chain carries; `otherwise` at its start."""
+        return self.carried.shape if self.carried else otherwise
+
+    def append(self, operator: Operator) -> None:
+        self.operators.append(operator)
+        tensors = self.network().tensors
+        self.carried = tensors[operator.outputs[0]]
+
+    @property
+    def name(self) -> str:
+        return f"k{len(self.operators)}"
+
+    def network(self) -> Network:
+        return Network("kernel", self.inputs, self.operators, self.operators[-1].outputs)
+
+
+def _conv2d(draft: _Draft) -> Operator:
+    size = draft.size
+    if draft.carried:
+        # Behind a pad: wide in, thin out, as large a step as the strides of real networks.
+        source = draft.carried.name
+        return Conv2d(draft.name, (source,), _NARROW, (3, 3), (2, 2), padding="valid")
+    source = draft.side((1, size.side, size.side, size.thin))
+    return Conv2d(draft.name, (source,), size.channels, (size.window, size.window))
+
+
+def _depthwise(draft: _Draft) -> Operator:
+    if draft.carried:
+        return DepthwiseConv2d(draft.name, (draft.carried.name,), (3, 3), (2, 2), padding="valid")
+    return DepthwiseConv2d(draft.name, (draft.side(draft.size.map),))
+
+
+def _transpose_conv2d(draft: _Draft) -> Operator:
+    half = draft.size.side // 2
+    return TransposeConv2d(draft.name, (draft.read((1, half, half, _NARROW)),), draft.size.channels)
+
+
+def _dense(draft: _Draft) -> Operator:
+    rows = _DENSE_ROWS_PER_SIDE * draft.size.side
+    return Dense(draft.name, (draft.read((rows, _NARROW)),), draft.size.side * draft.size.channels // 4)
+
+
+def _joining(kind: type[Add] | type[Mul]) -> Callable[[_Draft], Operator]:
+    def make(draft: _Draft) -> Operator:
+        shape = draft.shape(draft.size.map)
+        return kind(draft.name, (draft.read(shape), draft.side(shape)))
+
+    return make
+
+
+def _concat(draft: _Draft) -> Operator:
+    side, half = draft.size.side, draft.size.channels // 2
+    return Concat(draft.name, (draft.side((1, side, side, half)), draft.side((1, side, side, half))))
+
+
+def _pool(kind: type[MaxPool2d] | type[AvgPool2d]) -> Callable[[_Draft], Operator]:
+    return lambda draft: kind(draft.name, (draft.read(draft.size.map),), (2, 2), (1, 1), "same")
+
+
+def _pad(draft: _Draft) -> Operator:
+    return Pad(draft.name, (draft.read(draft.size.map),), ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+
+def _transpose(draft: _Draft) -> Operator:
+    return Transpose(draft.name, (draft.read(draft.size.map),), (0, 2, 1, 3))
+
+
+def _plain(kind: Callable[[str, tuple[str, ...]], Operator]) -> Callable[[_Draft], Operator]:
+    return lambda draft: kind(draft.name, (draft.read(draft.size.map),))
+
+
+_MAKERS: Mapping[str, Callable[[_Draft], Operator]] = MappingProxyType(
+    {
+        "conv2d": _conv2d,
+        "depthwise_conv2d": _depthwise,
+        "transpose_conv2d": _transpose_conv2d,
+        "dense": _dense,
+        "add": _joining(Add),
+        "mul": _joining(Mul),
+        "concat": _concat,
+        "max_pool2d": _pool(MaxPool2d),
+        "avg_pool2d": _pool(AvgPool2d),
+        "pad": _pad,
+        "transpose": _transpose,
+        "relu": _plain(Relu),
+        "relu6": _plain(Relu6),
+        "hard_swish": _plain(HardSwish),
+        "hard_sigmoid": _plain(HardSigmoid),
+        "sigmoid": _plain(Sigmoid),
+        "prelu": _plain(PRelu),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A chain at one size, as three networks.
+
+    Attributes:
+        chain: Kinds of operators, at least two.
+        size: How large the maps are.
+    """
+
+    chain: Chain
+    size: Size
+
+    @cached_property
+    def whole(self) -> Network:
+        """The chain (AB)."""
+        return self._build(self.chain)
+
+    @cached_property
+    def before(self) -> Network:
+        """The chain without its last operator (A)."""
+        return self._build(self.chain[:-1])
+
+    @cached_property
+    def last(self) -> Network:
+        """The last operator (B) on the shapes that it has in the chain."""
+        operator = self.whole.operators[-1]
+        specs = [self.whole.tensors[name] for name in operator.inputs]
+        return Network("kernel", specs, [operator], operator.outputs)
+
+    def _build(self, kinds: Chain) -> Network:
+        draft = _Draft(self.size)
+        for kind in kinds:
+            draft.append(_MAKERS[kind](draft))
+        return draft.network()
+
+
+def call_network() -> Network:
+    """Return a network that computes next to nothing: its latency is that of a call."""
+    return Network("kernel", [TensorSpec("x0", (1, 1, 1, 16))], [Relu("k0", ("x0",))], ("k0",))
