@@ -39,11 +39,8 @@ def to_array(genotypes: Sequence[CarsGenotype], nodes: int) -> GenotypeArray:
 
 def from_array(row: GenotypeArray) -> CarsGenotype:
     """Return the genotype that one row stands for."""
-    cells = [
-        Cell(tuple((_edge(first), _edge(second)) for first, second in nodes))  # type: ignore[misc]
-        for nodes in row.tolist()
-    ]
-    return CarsGenotype(*cells)
+    normal, reduction = (Cell(tuple((_edge(node[0]), _edge(node[1])) for node in cell)) for cell in row.tolist())
+    return CarsGenotype(normal, reduction)
 
 
 def _edge(numbers: Sequence[int]) -> Edge:
@@ -77,9 +74,8 @@ def checked(genotypes: npt.NDArray[np.integer[Any]], nodes: int) -> GenotypeArra
     Raises:
         GenotypeError: The shape is another, a number is out of range, sources are out of order, or a cell is dead.
     """
-    expected = (2, nodes, 2, 2)
-    if genotypes.ndim != 5 or genotypes.shape[1:] != expected or genotypes.dtype.kind not in "iu":
-        raise GenotypeError(f"genotypes must be an array of whole numbers of shape (n, {', '.join(map(str, expected))})")
+    if genotypes.shape[1:] != (2, nodes, 2, 2) or genotypes.dtype.kind not in "iu":
+        raise GenotypeError(f"must be an array of whole numbers of shape (n, 2, {nodes}, 2, 2)")
     sources, operations = genotypes[..., 0], genotypes[..., 1]
     before = np.arange(nodes)[:, None] + CELL_INPUTS
     right = (sources >= 0) & (sources < before) & (operations >= 0) & (operations < len(OPERATIONS))

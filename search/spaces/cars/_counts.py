@@ -47,7 +47,7 @@ def follows(rules: FusionRules) -> bool:
     """
 
     def occurs(chain: Sequence[str]) -> bool:
-        return all(pair in _SUCCESSIONS for pair in zip(chain, chain[1:], strict=False))
+        return all(pair in _SUCCESSIONS for pair in itertools.pairwise(chain))
 
     return all(chain in _REACHED for chain in rules.chains if occurs(chain))
 

@@ -58,7 +58,7 @@ class CarsParams:
 
     def cell_channels(self, index: int) -> int:
         """Return the channels of a cell's nodes."""
-        return self.channels * 2 ** sum(index >= reduction for reduction in self.reductions)
+        return self.channels << sum(index >= reduction for reduction in self.reductions)
 
     def map_size(self, index: int) -> tuple[int, int]:
         """Return height and width of a cell's nodes, or of the stem before the first cell."""

@@ -129,8 +129,8 @@ class _Cells:
         self.tensor = np.zeros((CELL_INPUTS + self.nodes, self.count), dtype=np.int8)
         self.tensor[:CELL_INPUTS] = np.arange(CELL_INPUTS)[:, None]
         self._follow()
-        self.two = self.live.all(axis=1)
-        self.alive = self.live.any(axis=1)
+        self.two: Mask = np.asarray(self.live.all(axis=1))
+        self.alive: Mask = np.asarray(self.live.any(axis=1))
         self.convolves = self.live & ~self.passes & ~self.pools
 
     def _follow(self) -> None:
@@ -186,9 +186,7 @@ class _Cells:
                 clamped[tensor] |= goes_on
         return clamped, sums, others
 
-    def _sums(
-        self, counts: Counts, ends: Codes, alone_summed: Mask, alone_clamped: Mask, *, sums_join: bool
-    ) -> Codes:
+    def _sums(self, counts: Counts, ends: Codes, alone_summed: Mask, alone_clamped: Mask, *, sums_join: bool) -> Codes:
         """Count sums of their own, and return how the kernel of each edge's last operator ends.
 
         Sums that join a convolution change the end of its kernel: in `ends` where the term is a tensor that

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from profiler.network import Add, Concat, Network, Operator, Relu, TensorSpec
+from profiler.network import Add, Concat, Network, Operator, TensorSpec
 from search.spaces.cars._genotype import CELL_INPUTS, OPERATIONS, Edge
 from search.spaces.cars._lowering import STEM_WIDTH, CarsParams, Operators
-from search.spaces.cars._patterns import BOTH, CLAMPED, FIRST, SECOND, THEN_CLAMPED, Pattern
+from search.spaces.cars._patterns import ALONE, BOTH, CLAMPED, FIRST, SECOND, THEN_CLAMPED, Pattern
 
 Size = tuple[int, int]
 Piece = tuple[Network, ...]
@@ -98,22 +98,27 @@ def concat(place: Place, joined: int, nodes: int) -> Piece:
 def pattern(place: Place, what: Pattern) -> Piece:
     """Return a pattern of a cell."""
     outer, inner = (*place.outer, place.channels), (*place.inner, place.channels)
+    read = outer if what.strided else inner
+    if what.kind in ("inner", "end"):
+        return _edge(what, place.channels, read, inner)
     operators = Operators()
     if what.kind == "relu":
         operators.relu("x")
-        return _piece(operators.put_so_far, {"x": outer if what.strided else inner})
-    if what.kind == "sum":
+    else:
         same, clamped = what.ending >= BOTH, what.ending in (CLAMPED, BOTH + THEN_CLAMPED)
-        tensor = operators.put(Add("sum", ("x", "x" if same else "side")))
-        _end(operators, tensor, CLAMPED if clamped else 0)
-        return _piece(operators.put_so_far, {"x": inner, "side": inner})
-    sizes = {"x": outer if what.strided else inner, "side": inner}
-    tensor = operators.edge("edge", Edge(0, OPERATIONS[what.operation]), "x", place.channels, 2 if what.strided else 1)
-    edge = [operator for operator in operators.put_so_far if operator != Relu("x.relu", ("x",))]
+        _end(operators, operators.put(Add("sum", ("x", "x" if same else "side"))), CLAMPED if clamped else ALONE)
+    return _piece(operators.put_so_far, {"x": read, "side": inner})
+
+
+def _edge(what: Pattern, channels: int, read: tuple[int, ...], inner: tuple[int, ...]) -> Piece:
+    operators = Operators()
+    tensor = operators.edge("edge", Edge(0, OPERATIONS[what.operation]), "x", channels, 2 if what.strided else 1)
     _end(operators, tensor, what.ending)
-    whole = _piece(operators.put_so_far, sizes)[0]
+    whole = _piece(operators.put_so_far, {"x": read, "side": inner})[0]
+    names = [operator.name for operator in whole.operators]
     # The ReLU before an edge is shared with other edges; it is a pattern of its own, or the end of another.
-    chosen = edge[:-1] if what.kind == "inner" else [*edge[-1:], *whole.operators[whole.operators.index(edge[-1]) + 1 :]]
+    first, last = int(names[0] == "x.relu"), names.index(tensor)
+    chosen = whole.operators[first:last] if what.kind == "inner" else whole.operators[last:]
     return _piece(chosen, {name: spec.shape[1:] for name, spec in whole.tensors.items()})
 
 
