@@ -44,6 +44,19 @@ def space_workloads(
     return [*_of_kernels(chosen, dtype), *(Workload(network, dtype) for network in islice(whole.values(), networks))]
 
 
+def sampled_networks(space: SearchSpace[Any], rng: np.random.Generator, *, count: int = 96) -> list[Network]:
+    """Return networks that stand for a space: those that together hold all its choices, then random ones.
+
+    Args:
+        space: The search space.
+        rng: Source of the draws; the caller owns the seed.
+        count: How many to draw; those that are alike count once.
+    """
+    covering = [space.lower(genotype) for genotype in space.covering()]
+    drawn = [space.lower(space.sample(rng)) for _ in range(count)]
+    return list({network.key: network for network in (*covering, *drawn)}.values())
+
+
 def network_workloads(
     networks: Sequence[Network], runtime: str, *, kernels: int, dtype: Dtype, rng: np.random.Generator
 ) -> list[Workload]:

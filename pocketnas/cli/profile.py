@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pocketnas.cli._adaptive import AdaptiveOptions, check_adaptive, profile_adaptively, space_targets
 from pocketnas.cli._configured import configured_devices_named
 from pocketnas.cli._measured_view import show_outcomes
 from pocketnas.cli._operators_view import show_operators
@@ -59,6 +60,12 @@ SUPPRESSIBLE = (
 def _positive_seconds(value: float | None) -> float | None:
     if value is not None and not (math.isfinite(value) and value > 0):
         raise typer.BadParameter(f"{value} is not a duration; give a finite number of seconds above 0")
+    return value
+
+
+def _positive_percent(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"{value} is not an error to aim at; give a finite percentage above 0")
     return value
 
 
@@ -126,6 +133,24 @@ def command(
             show_default=False,
         ),
     ] = None,
+    adaptive: Annotated[
+        bool,
+        typer.Option(
+            "--adaptive",
+            help="Choose what to measure, batch by batch, by what helps most to predict such networks; needs "
+            "--time-budget-s. --kernels and --networks are then the most that are measured.",
+        ),
+    ] = False,
+    target_error: Annotated[
+        float | None,
+        typer.Option(
+            "--target-error",
+            metavar="PERCENT",
+            callback=_positive_percent,
+            help="With --adaptive: end as soon as the stated error of whole networks is so low.",
+            show_default=False,
+        ),
+    ] = None,
     suppress: Annotated[
         list[str] | None,
         typer.Option(
@@ -163,12 +188,18 @@ def command(
     Example: pocketnas profile --device pixel --device galaxy --kernels 300 --store phones.db
 
     Example: pocketnas profile --network mobilenet.tflite --operators
+
+    Example: pocketnas profile --adaptive --time-budget-s 600 --target-error 3 --store host.db
     """
     from pocketnas.front import SpaceSettings
 
+    check_adaptive(
+        adaptive, target_error=target_error, time_budget_s=time_budget_s, devices=device, operators=operators
+    )
+
     screen = Screen(as_json=as_json)
     chosen = configured_devices_named(config, device or ["host"])
-    whole = bool(network) and not kernels
+    whole = bool(network) and not kernels and not adaptive
 
     def made(name: ProtocolName) -> Protocol:
         return protocol_of(
@@ -186,10 +217,23 @@ def command(
     if operators:
         show_operators(screen, chosen, files, dtype, wait_s)
         return 0
+    settings = SpaceSettings(kind=space, cells=cells, channels=channels, nodes=nodes)
+    if adaptive:
+        asked = AdaptiveOptions(
+            target_error=target_error,
+            time_budget_s=time_budget_s or 0.0,
+            most_kernels=kernels,
+            most_networks=networks,
+            dtype=dtype,
+            seed=seed,
+            label=label,
+            wait_s=wait_s,
+        )
+        targets = files or space_targets(settings, data, seed)
+        return profile_adaptively(screen, chosen[0], targets, protocols, store, asked)
     if files:
         choose = partial(_file_workloads, files, kernels or 0, dtype, seed)
     else:
-        settings = SpaceSettings(kind=space, cells=cells, channels=channels, nodes=nodes)
         choose = partial(_space_workloads, settings, data, 300 if kernels is None else kernels, networks, dtype, seed)
     outcomes = _measure(screen, chosen, _Choice(choose, protocols), store, label, wait_s)
     return show_outcomes(screen, outcomes, store)

@@ -87,6 +87,18 @@ def design(
     )
 
 
+def network_covariance(belief: KernelBelief, space: TargetSpace) -> FloatArray:
+    """Return the covariance of the networks' log latencies before any of them is measured.
+
+    Returns:
+        Shape: (n_networks, n_networks). What a network has of its own is in it, on the diagonal.
+    """
+    latency_ms = belief.latency_ms(space.kernels)
+    directions = _directions(belief, space.counts, latency_ms)
+    shared = directions @ np.diag([_LEVEL**2, _CALLS**2]) @ directions.T
+    return shared + np.diag(_kernel_variance(belief, space, latency_ms) + _OWN**2)
+
+
 def network_deviation(
     belief: KernelBelief, space: TargetSpace, *, measured_networks: TargetSpace | None = None
 ) -> FloatArray:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from predictor._composition import Parts, fit_composition
-from predictor._features import FloatArray, activation_megabytes
+from predictor._features import FloatArray
 from predictor.adaptive._belief import KernelBelief
-from predictor.adaptive._design import network_deviation
+from predictor.adaptive._design import network_covariance, network_deviation
 from predictor.adaptive._target_space import TargetSpace
 
 _MEAN_OF_DEVIATION = math.sqrt(2.0 / math.pi)
@@ -18,6 +17,9 @@ _MEAN_OF_DEVIATION = math.sqrt(2.0 / math.pi)
 
 _PRIOR_NETWORKS = 4.0
 """Measured networks that the process's own word on its errors counts as."""
+
+_LEAST_NETWORKS = 2
+"""Holding one out leaves nothing to predict it by."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ def stated_error(
 ) -> StatedError:
     """State the error of predictions of a target space.
 
-    The process tells how errors spread over the space; measured networks, each predicted by a composition of the
-    others, tell whether it is right. The measured ones should be drawn at random from the space.
+    The process tells how errors spread over the space; measured networks, each predicted from its kernels and from
+    the other networks, tell whether it is right. The measured ones should be drawn at random from the space.
 
     Args:
         belief: What rows say of kernels.
@@ -49,17 +51,29 @@ def stated_error(
         measured_networks: Networks that were measured; may be empty.
         network_ms: Their latencies. Shape: (n_measured,).
     """
-    expected = _MEAN_OF_DEVIATION * network_deviation(belief, space, measured_networks=measured_networks)
-    error = float(expected.mean())
-    count = len(network_ms)
-    if count < 2:
+    deviation = network_deviation(belief, space, measured_networks=measured_networks)
+    error = _MEAN_OF_DEVIATION * float(deviation.mean())
+    if len(network_ms) < _LEAST_NETWORKS:
         return StatedError(error, 0, None)
-    latency_ms = belief.latency_ms(measured_networks.kernels)
-    megabytes = activation_megabytes(measured_networks.kernels.kernels)
-    spread = np.zeros(len(latency_ms))
-    parts = [Parts(latency_ms, spread, megabytes, counts) for counts in measured_networks.counts]
-    _, held_out = fit_composition(parts, network_ms, belief.call_ms)
-    errors = np.abs(np.log1p(held_out.errors))
-    own = _MEAN_OF_DEVIATION * network_deviation(belief, measured_networks, measured_networks=measured_networks)
-    factor = (_PRIOR_NETWORKS + float((errors / own).sum())) / (_PRIOR_NETWORKS + count)
-    return StatedError(error * factor, count, float(errors.mean()))
+    sums_ms = measured_networks.counts @ belief.latency_ms(measured_networks.kernels)
+    errors, own = _left_out(np.log(network_ms / sums_ms), network_covariance(belief, measured_networks))
+    ratio = errors / (_MEAN_OF_DEVIATION * own)
+    factor = (_PRIOR_NETWORKS + float(ratio.sum())) / (_PRIOR_NETWORKS + len(errors))
+    return StatedError(error * factor, len(errors), float(errors.mean()))
+
+
+def _left_out(residuals: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how far each case lies off what the others say, and the deviation of that.
+
+    Args:
+        residuals: Of cases with mean 0. Shape: (n,).
+        covariance: Of the cases. Shape: (n, n).
+
+    Returns:
+        Two arrays of shape (n,), both >= 0.
+
+    Source: Rasmussen & Williams 2006, eq. 5.12.
+    """
+    inverse = np.linalg.inv(covariance)
+    precision = np.diag(inverse)
+    return np.abs(inverse @ residuals / precision), np.sqrt(1.0 / precision)
