@@ -5,6 +5,7 @@ from predictor._kernel_predictor import KernelPredictor
 from predictor._network_predictor import NetworkPredictor
 from predictor._prediction import KernelPredictions, KernelShare, Prediction
 from predictor._roofline import Bound, Roofline
+from predictor._rows import TrainingRows, training_rows
 
 __all__ = [
     "Accuracy",
@@ -17,4 +18,6 @@ __all__ = [
     "NetworkPredictor",
     "Prediction",
     "Roofline",
+    "TrainingRows",
+    "training_rows",
 ]

@@ -158,8 +158,11 @@ class Roofline(BaseModel):
 
     def attainable_ms(self, kernel: Kernel) -> float:
         """Return how long a kernel run alone takes at best, in ms."""
-        compute, memory, overhead = self._parts_ms(*_work([kernel], self.element_bytes))[:, 0]
-        return float(overhead + max(compute, memory))
+        return self.work_ms(kernel) + (self.overhead_us or 0.0) / 1e3
+
+    def work_ms(self, kernel: Kernel) -> float:
+        """Return how long a kernel's work takes at best, without its overhead, in ms."""
+        return float(self._parts_ms(*_work([kernel], self.element_bytes))[:2, 0].max())
 
     def efficiency(self, kernel: Kernel, latency_ms: float) -> float:
         """Return which share of its latency a kernel would take at best; about 1 at the limits, low far from them.
