@@ -56,7 +56,7 @@ def first_chains(networks: Collection[Network]) -> tuple[Chain, ...]:
 def grown(fused: Collection[Chain], networks: Collection[Network]) -> tuple[Chain, ...]:
     """Return the chains to test next: one operator longer than those that were found fused.
 
-    Activations end a chain, unless a network goes on behind one with a sum, as residual blocks do.
+    Activations end a chain, unless networks are given and one of them goes on with a sum behind it.
 
     Args:
         fused: Chains found fused in the last round.
@@ -64,17 +64,15 @@ def grown(fused: Collection[Chain], networks: Collection[Network]) -> tuple[Chai
     """
     occurring = chains_in(networks)
     longer = [(*chain, following) for chain in sorted(fused) if len(chain) < LONGEST for following in _followers(chain)]
-    return tuple(chain for chain in longer if not networks or chain in occurring)
+    return tuple(chain for chain in longer if (chain in occurring if networks else chain[-2] not in _ACTIVATIONS))
 
 
 def _followers(chain: Chain) -> tuple[str, ...]:
+    # What a dense layer gives stays a vector through a sum, too.
+    activations = tuple(last for last in _ACTIVATIONS if (chain[0], last) not in _MAPS_ONLY)
     if chain[-1] in _ACTIVATIONS:
-        return ("add",) if chain[0] not in ("add", "mul") else ()
-    following = tuple(last for last in _ACTIVATIONS if (chain[-1], last) not in _MAPS_ONLY)
-    # What a dense layer gives stays of rank 2 through a sum, too.
-    if chain[0] == "dense":
-        following = tuple(last for last in following if last != "prelu")
-    return following if "add" in chain else (*following, "add")
+        return ("add",)
+    return activations if "add" in chain else (*activations, "add")
 
 
 def _chains(network: Network) -> Iterator[Chain]:

@@ -13,7 +13,7 @@ from profiler.fusion._verdict import PairTimes, saved_share
 from profiler.fusion.evidence import Chain, FusionEvidence
 from profiler.measure.campaign import Progress, measure
 from profiler.measure.measurement import Measurement
-from profiler.measure.protocol import PAIR_TESTS, PROTOCOLS, Protocol
+from profiler.measure.protocol import PAIR_TESTS, Protocol
 from profiler.measure.statistics import Interval
 from profiler.network import Network
 from profiler.workload import Dtype, Workload
@@ -25,17 +25,9 @@ _MOST_ROUNDS = 12
 """Twice the least: a verdict needs one side of one half, not a latency to the percent."""
 
 
-def pair_protocol(backend: Backend, protocol: Protocol | None = None) -> Protocol:
-    """Return the protocol of a campaign of pair tests on a device.
-
-    Args:
-        backend: The device, opened.
-        protocol: One to take the numbers from; None for what suits the device.
-    """
-    if protocol is None:
-        packs = backend.kernels_per_process > 1
-        protocol = replace(PROTOCOLS["packed" if packs else "kernels"], max_rounds=_MOST_ROUNDS)
-    return replace(protocol, name=PAIR_TESTS)
+def pair_protocol(protocol: Protocol) -> Protocol:
+    """Return the protocol of a campaign of pair tests, with the numbers of one for kernels."""
+    return replace(protocol, name=PAIR_TESTS, max_rounds=max(protocol.rounds, _MOST_ROUNDS))
 
 
 def measure_pairs(

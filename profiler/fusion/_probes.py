@@ -42,6 +42,9 @@ _NARROW = 16
 _DENSE_ROWS_PER_SIDE = 4
 """Rows that a dense layer gets for each pixel of a side, so that what follows it has as much to move."""
 
+_THINNEST = 3
+"""Channels of an image: those that a window of 3x3 before a wide map can afford."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -73,14 +76,20 @@ class _Draft:
     """A probe's network under construction.
 
     Args:
+        chain: All kinds of the probe.
         size: How large its maps are.
     """
 
-    def __init__(self, size: Size) -> None:
-        self.size = size
+    def __init__(self, chain: Chain, size: Size) -> None:
+        self.chain, self.size = chain, size
         self.inputs: list[TensorSpec] = []
         self.operators: list[Operator] = []
         self.carried: TensorSpec | None = None
+
+    @property
+    def ends_in_window(self) -> bool:
+        """Whether a convolution or a depthwise one is the last operator, and a pad before it has to matter."""
+        return self.chain[-1] in ("conv2d", "depthwise_conv2d")
 
     def read(self, shape: tuple[int, ...]) -> str:
         """Return the tensor that the next operator reads: what the chain carries, else an input of this shape."""
@@ -110,18 +119,20 @@ class _Draft:
 
 def _conv2d(draft: _Draft) -> Operator:
     size = draft.size
-    if draft.carried:
-        # Behind a pad: wide in, thin out, as large a step as the strides of real networks.
-        source = draft.carried.name
-        return Conv2d(draft.name, (source,), _NARROW, (3, 3), (2, 2), padding="valid")
-    source = draft.side((1, size.side, size.side, size.thin))
-    return Conv2d(draft.name, (source,), size.channels, (size.window, size.window))
+    if draft.carried is None:
+        source = draft.side((1, size.side, size.side, size.thin))
+        return Conv2d(draft.name, (source,), size.channels, (size.window, size.window))
+    if draft.ends_in_window:
+        # Behind a pad of wide maps, and no longer than it needs to be.
+        return Conv2d(draft.name, (draft.carried.name,), _NARROW, (3, 3), (2, 2), padding="valid")
+    return Conv2d(draft.name, (draft.carried.name,), size.channels, (3, 3), padding="valid")
 
 
 def _depthwise(draft: _Draft) -> Operator:
-    if draft.carried:
-        return DepthwiseConv2d(draft.name, (draft.carried.name,), (3, 3), (2, 2), padding="valid")
-    return DepthwiseConv2d(draft.name, (draft.side(draft.size.map),))
+    if draft.carried is None:
+        return DepthwiseConv2d(draft.name, (draft.side(draft.size.map),))
+    stride = (2, 2) if draft.ends_in_window else (1, 1)
+    return DepthwiseConv2d(draft.name, (draft.carried.name,), (3, 3), stride, padding="valid")
 
 
 def _transpose_conv2d(draft: _Draft) -> Operator:
@@ -152,7 +163,9 @@ def _pool(kind: type[MaxPool2d] | type[AvgPool2d]) -> Callable[[_Draft], Operato
 
 
 def _pad(draft: _Draft) -> Operator:
-    return Pad(draft.name, (draft.read(draft.size.map),), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    wide = draft.ends_in_window or "conv2d" not in draft.chain
+    shape = (*draft.size.map[:3], draft.size.channels if wide else _THINNEST)
+    return Pad(draft.name, (draft.read(shape),), ((0, 0), (1, 1), (1, 1), (0, 0)))
 
 
 def _transpose(draft: _Draft) -> Operator:
@@ -201,12 +214,12 @@ class Probe:
     @cached_property
     def whole(self) -> Network:
         """The chain (AB)."""
-        return self._build(self.chain)
+        return self._build(len(self.chain))
 
     @cached_property
     def before(self) -> Network:
         """The chain without its last operator (A)."""
-        return self._build(self.chain[:-1])
+        return self._build(len(self.chain) - 1)
 
     @cached_property
     def last(self) -> Network:
@@ -215,9 +228,9 @@ class Probe:
         specs = [self.whole.tensors[name] for name in operator.inputs]
         return Network("kernel", specs, [operator], operator.outputs)
 
-    def _build(self, kinds: Chain) -> Network:
-        draft = _Draft(self.size)
-        for kind in kinds:
+    def _build(self, length: int) -> Network:
+        draft = _Draft(self.chain, self.size)
+        for kind in self.chain[:length]:
             draft.append(_MAKERS[kind](draft))
         return draft.network()
 
