@@ -8,20 +8,28 @@ they are. So
 
 with scale, call, handover and constant >= 0 fitted on measured networks. When these are few they pull less
 than a prior does: scale 1, no handover, and the call that kernels with hardly any work show, paid once.
+
+Networks are rows of a matrix of counts, one column a different kernel, so that thousands are composed at once.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from predictor._conformal import HeldOut, calibrated_factor
+from predictor._costs import INTERVAL_DEVIATIONS
 from predictor._features import FloatArray
 
-_LEAST_SHARE = 0.05
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    Counts = FloatArray | csr_array
+
+LEAST_SHARE = 0.05
 """Of a kernel's own latency that always remains: no kernel is free."""
 
 _LEAST_SCALE = 0.05
@@ -48,30 +56,26 @@ quickstart, networks measured in a later campaign lay -1.9, -1.1, -0.3 and +1.0 
 a deviation of 1.2 %, so 2 % for 90 % of campaigns.
 """
 
-_INTERVAL_DEVIATIONS = 1.645
-"""Kernel spreads are half-widths of 90 % intervals; this makes standard deviations of them."""
+_FOLDS = 10
+_LEAVE_ONE_OUT_NETWORKS = 40
+"""Above so many networks they are held out in folds: fitting anew without each takes as long as it has networks."""
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Kernels of one network, each configuration once.
+    """Different kernels that networks are made of. All arrays have one entry a kernel.
 
     Attributes:
-        latency_ms: Latency of each run alone. Shape: (n,).
-        spread: Half-width of its 90 % interval in log latency. Shape: (n,).
-        megabytes: Activations that it reads and writes, in MB. Shape: (n,).
-        counts: How often it occurs. Shape: (n,).
+        latency_ms: Latency of each run alone. Shape: (k,).
+        spread: Half-width of its 90 % interval in log latency, of errors of its own. Shape: (k,).
+        megabytes: Activations that it reads and writes, in MB. Shape: (k,).
+        loadings: Errors shared with other kernels, see Estimate. Shape: (k, r).
     """
 
     latency_ms: FloatArray
     spread: FloatArray
     megabytes: FloatArray
-    counts: FloatArray
-
-    @property
-    def total_ms(self) -> float:
-        """Sum of all kernels run alone."""
-        return float(self.latency_ms @ self.counts)
+    loadings: FloatArray
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,9 @@ class Composition:
         smallest_ms: Least sum of kernels among them; 0 without networks.
         largest_ms: Greatest one.
         factor: Deviations that make an interval of nominal coverage.
+        least_share: Of a kernel's latency alone that remains when call and handover are saved; 0 where costs are
+            known to hold a call and work beside it.
+        inflation: Factor on what kernels' own deviations say, from how networks of other kinds were met.
     """
 
     scale: float
@@ -97,68 +104,88 @@ class Composition:
     smallest_ms: float
     largest_ms: float
     factor: float
+    least_share: float = LEAST_SHARE
+    inflation: float = 1.0
 
     def contributions(self, latency_ms: FloatArray, megabytes: FloatArray) -> FloatArray:
-        """Return what kernels add inside a network, in ms, from latency alone and activations. Shape: (n,)."""
+        """Return what kernels add inside a network, in ms, from latency alone and activations. Shape: (k,)."""
         saved = self.call_ms + self.handover_ms * megabytes
-        return np.asarray(self.scale * np.maximum(latency_ms - saved, _LEAST_SHARE * latency_ms))
+        return np.asarray(self.scale * np.maximum(latency_ms - saved, self.least_share * latency_ms))
 
     def slopes(self, latency_ms: FloatArray, megabytes: FloatArray) -> FloatArray:
-        """Return how contributions change with the logarithm of the kernels' latencies, in ms. Shape: (n,)."""
+        """Return how contributions change with the logarithm of the kernels' latencies, in ms. Shape: (k,)."""
         saved = self.call_ms + self.handover_ms * megabytes
-        floored = latency_ms - saved < _LEAST_SHARE * latency_ms
-        return np.asarray(self.scale * latency_ms * np.where(floored, _LEAST_SHARE, 1.0))
+        floored = latency_ms - saved < self.least_share * latency_ms
+        return np.asarray(self.scale * latency_ms * np.where(floored, self.least_share, 1.0))
 
-    def latency(self, parts: Parts) -> float:
-        """Return the latency of a network in ms."""
-        return float(self.contributions(parts.latency_ms, parts.megabytes) @ parts.counts) + self.constant_ms
+    def latency(self, parts: Parts, counts: Counts) -> FloatArray:
+        """Return the latencies of networks in ms. Shapes: (n, k) to (n,)."""
+        return np.asarray(counts @ self.contributions(parts.latency_ms, parts.megabytes) + self.constant_ms)
 
-    def deviation(self, parts: Parts) -> float:
-        """Return the standard deviation of the logarithm of a network's latency, before calibration."""
-        # A kernel's error is one of its work; the call is known far better than the rest.
-        errors = (
-            self.contributions(parts.latency_ms, parts.megabytes)
-            * parts.counts
-            * np.expm1(parts.spread)
-            / _INTERVAL_DEVIATIONS
-        )
-        variance = (1 - _CORRELATION) * float(np.sum(errors**2)) + _CORRELATION * float(np.sum(errors)) ** 2
-        own = math.log1p(math.sqrt(variance) / self.latency(parts))
+    def deviation(self, parts: Parts, counts: Counts) -> FloatArray:
+        """Return the standard deviations of the logarithms of networks' latencies, before calibration. Shape: (n,)."""
+        own = self.inflation * self.parts_deviation(parts, counts)
         other = _SPREAD_FITTED if self.networks else _SPREAD_UNFITTED
-        return math.sqrt(own**2 + other**2 + (_SPREAD_PER_OCTAVE * self._octaves_away(parts.total_ms)) ** 2)
+        octaves = self._octaves_away(np.asarray(counts @ parts.latency_ms))
+        return np.asarray(np.sqrt(own**2 + other**2 + (_SPREAD_PER_OCTAVE * octaves) ** 2))
 
-    def spread(self, parts: Parts) -> float:
-        """Return the half-width of the interval of the logarithm of a network's latency."""
-        return math.hypot(self.factor * self.deviation(parts), _SPREAD_BETWEEN_CAMPAIGNS)
+    def parts_deviation(self, parts: Parts, counts: Counts) -> FloatArray:
+        """Return the part of the deviation that the kernels' own errors make, before inflation. Shape: (n,)."""
+        # A kernel's error is one of its work; the call is known far better than the rest.
+        inside_ms = self.contributions(parts.latency_ms, parts.megabytes)
+        errors = inside_ms * np.expm1(parts.spread) / INTERVAL_DEVIATIONS
+        variance = (1 - _CORRELATION) * ((counts * counts) @ errors**2) + _CORRELATION * (counts @ errors) ** 2
+        if parts.loadings.shape[1]:
+            shared = counts @ (inside_ms[:, None] * parts.loadings)
+            variance = variance + (shared**2).sum(axis=1)
+        return np.asarray(np.log1p(np.sqrt(variance) / (counts @ inside_ms + self.constant_ms)))
 
-    def _octaves_away(self, total_ms: float) -> float:
+    def spread(self, parts: Parts, counts: Counts) -> FloatArray:
+        """Return the half-widths of the intervals of the logarithms of networks' latencies. Shape: (n,)."""
+        return np.hypot(self.factor * self.deviation(parts, counts), _SPREAD_BETWEEN_CAMPAIGNS)
+
+    def _octaves_away(self, total_ms: FloatArray) -> FloatArray:
         if not self.networks:
-            return 0.0
-        return max(math.log2(self.smallest_ms / total_ms), math.log2(total_ms / self.largest_ms), 0.0)
+            return np.zeros_like(total_ms)
+        total_ms = np.maximum(total_ms, np.finfo(np.float64).tiny)
+        below, above = np.log2(self.smallest_ms / total_ms), np.log2(total_ms / self.largest_ms)
+        return np.asarray(np.maximum(np.maximum(below, above), 0.0))
 
 
-def fit_composition(networks: Sequence[Parts], latency_ms: FloatArray, call_ms: float) -> tuple[Composition, HeldOut]:
+def fit_composition(
+    parts: Parts,
+    counts: Counts,
+    latency_ms: FloatArray,
+    call_ms: float,
+    groups: npt.NDArray[np.intp] | None = None,
+) -> tuple[Composition, HeldOut]:
     """Fit a composition on measured networks.
 
     Args:
-        networks: Kernels of each network; may be empty.
-        latency_ms: Measured latencies. Shape: (len(networks),).
+        parts: The different kernels of all networks.
+        counts: How often each network has each kernel. Shape: (n, k), n may be 0.
+        latency_ms: Measured latencies. Shape: (n,).
         call_ms: Prior of the call, >= 0.
+        groups: Group of each network; whole groups are held out. None: networks by themselves, or in folds when
+            they are many. Shape: (n,).
 
     Returns:
         The composition, and how compositions fitted without the network in question did on it.
     """
-    if not networks:
-        return _unfitted(call_ms, _INTERVAL_DEVIATIONS), HeldOut(np.empty(0), np.empty(0))
-    scores, errors = [], []
-    for index, parts in enumerate(networks):
-        others = [other for position, other in enumerate(networks) if position != index]
-        partial = _fit(others, np.delete(latency_ms, index), call_ms)
-        log_error = math.log(partial.latency(parts) / latency_ms[index])
-        scores.append(abs(log_error) / partial.deviation(parts))
-        errors.append(math.expm1(log_error))
-    fitted = _fit(networks, latency_ms, call_ms, factor=calibrated_factor(np.array(scores)))
-    return fitted, HeldOut(np.array(scores), np.array(errors))
+    count = len(latency_ms)
+    if count == 0:
+        return _unfitted(call_ms, INTERVAL_DEVIATIONS), HeldOut(np.empty(0), np.empty(0))
+    if groups is None:
+        groups = np.arange(count) % (count if count <= _LEAVE_ONE_OUT_NETWORKS else _FOLDS)
+    scores, errors = np.empty(count), np.empty(count)
+    for group in np.unique(groups):
+        test = groups == group
+        partial = fit_composition_once(parts, counts[~test], latency_ms[~test], call_ms)
+        log_errors = np.log(partial.latency(parts, counts[test]) / latency_ms[test])
+        scores[test] = np.abs(log_errors) / partial.deviation(parts, counts[test])
+        errors[test] = np.expm1(log_errors)
+    fitted = fit_composition_once(parts, counts, latency_ms, call_ms, factor=calibrated_factor(scores))
+    return fitted, HeldOut(scores, errors)
 
 
 def _unfitted(call_ms: float, factor: float) -> Composition:
@@ -166,33 +193,28 @@ def _unfitted(call_ms: float, factor: float) -> Composition:
     return Composition(1.0, call_ms, 0.0, call_ms, 0, 0.0, 0.0, factor)
 
 
-def _fit(networks: Sequence[Parts], latency_ms: FloatArray, call_ms: float, *, factor: float = 1.0) -> Composition:
-    """Find scale, call, handover and constant by robust, bounded least squares on relative errors."""
-    if not networks:
+def fit_composition_once(
+    parts: Parts, counts: Counts, latency_ms: FloatArray, call_ms: float, *, factor: float = 1.0
+) -> Composition:
+    """Fit a composition without holding out anything: robust, bounded least squares on relative errors."""
+    if len(latency_ms) == 0:
         return _unfitted(call_ms, factor)
     from scipy.optimize import least_squares
 
-    alone = np.concatenate([parts.latency_ms for parts in networks])
-    megabytes = np.concatenate([parts.megabytes for parts in networks])
-    counts = np.concatenate([parts.counts for parts in networks])
-    starts = np.cumsum([0, *(len(parts.counts) for parts in networks[:-1])])
-
-    def total(per_kernel: FloatArray) -> FloatArray:
-        return np.asarray(np.add.reduceat(per_kernel * counts, starts))
-
-    totals = total(alone)
-    columns = np.column_stack([totals, total(np.ones_like(alone)), total(megabytes), np.ones(len(networks))])
+    alone, megabytes = parts.latency_ms, parts.megabytes
+    totals = np.asarray(counts @ alone)
+    columns = np.column_stack([totals, counts @ np.ones_like(alone), counts @ megabytes, np.ones(len(totals))])
     weights = np.sqrt(_PRIOR_NETWORKS * ((columns / latency_ms[:, None]) ** 2).mean(axis=0))
     prior = np.array([1.0, call_ms, 0.0, call_ms])
 
     def residuals(values: FloatArray) -> FloatArray:
         scale, call, handover, constant = values
-        work = np.maximum(alone - call - handover * megabytes, _LEAST_SHARE * alone)
-        errors = (scale * total(work) + constant) / latency_ms - 1.0
+        work = np.maximum(alone - call - handover * megabytes, LEAST_SHARE * alone)
+        errors = (scale * (counts @ work) + constant) / latency_ms - 1.0
         return np.concatenate([errors, weights * (values - prior)])
 
     bounds = ([_LEAST_SCALE, 0.0, 0.0, 0.0], np.inf)
     found = least_squares(residuals, prior, bounds=bounds, loss="huber", f_scale=_HUBER, x_scale=1.0 / weights).x
     scale, call, handover, constant = (float(value) for value in found)
     sizes = float(totals.min()), float(totals.max())
-    return Composition(scale, call, handover, constant, len(networks), *sizes, factor)
+    return Composition(scale, call, handover, constant, len(totals), *sizes, factor)

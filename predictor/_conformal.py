@@ -63,7 +63,14 @@ def calibrated_factor(scores: FloatArray) -> float:
 
 def held_out_coverage(scores: FloatArray) -> float:
     """Return the share of cases that intervals calibrated on all the other cases cover; 1.0 for no case."""
-    if len(scores) == 0:
+    count = len(scores)
+    if count == 0:
         return 1.0
-    covered = [score <= calibrated_factor(np.delete(scores, index)) for index, score in enumerate(scores)]
-    return float(np.mean(covered))
+    if count <= ENOUGH_FOR_QUANTILE:
+        covered = [score <= calibrated_factor(np.delete(scores, index)) for index, score in enumerate(scores)]
+        return float(np.mean(covered))
+    # Without a score below it, the quantile's rank among all is one higher.
+    ordered = np.sort(scores)
+    rank = min(math.ceil(count * NOMINAL_COVERAGE), count - 1)
+    quantile = np.where(scores <= ordered[rank - 1], ordered[rank], ordered[rank - 1])
+    return float(np.mean(scores <= np.maximum(quantile, _LEAST_FACTOR)))

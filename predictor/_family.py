@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor._conformal import HeldOut, calibrated_factor
+from predictor._domain import DEVIATION_PER_OCTAVE, Domain, octaves_outside
 from predictor._features import FloatArray, coordinates, terms
 from predictor._gaussian import GaussianResidual
 from predictor._physical import base_latency, fit_costs
@@ -30,17 +31,8 @@ the rows held out, and intervals calibrated on these hold only 65 to 80 % instea
 _LEAVE_ONE_OUT_ROWS = 9
 _FOLDS = 5
 _LEAST_ROWS_HELD_OUT = 4
-_RANGE_TOLERANCE = 0.5
-"""How far outside the measured range, in octaves (or in shares), a configuration still counts as inside."""
-
-_DEVIATION_PER_OCTAVE = 0.25
-"""Extra standard deviation, in log latency, for each octave outside the measured range."""
-
 _MOST_SPREAD = math.log(100.0)
 """Half-width of an interval, in log latency, at which it says nothing any more."""
-
-_LEAST_REACH = 1.5
-"""Nearest measured configuration that still is evidence, in octaves, however dense the rows are."""
 
 _CHUNK = 512
 
@@ -50,20 +42,20 @@ class FamilyModel:
     """Predicts kernels of one family.
 
     Attributes:
-        kinds: Kinds that were measured, sorted.
+        domain: What was measured.
         costs: Costs of the physical base, see fit_costs.
-        rows: Coordinates of the measured configurations. Shape: (n, len(COORDINATES)).
         residual: Learned correction of the base, in log latency.
         factor: Standard deviations that make an interval of nominal coverage.
-        reach: Distance to the nearest row beyond which a configuration is out of domain, in octaves.
+        doubtful: Coordinates of rows whose labels contradict one another. Shape: (d, len(COORDINATES)).
+        doubts: Half of each such row's range of labels, in log latency. Shape: (d,).
     """
 
-    kinds: tuple[str, ...]
+    domain: Domain
     costs: FloatArray
-    rows: FloatArray
     residual: GaussianResidual | TreeResidual
     factor: float
-    reach: float
+    doubtful: FloatArray
+    doubts: FloatArray
 
     def predict(self, kernels: Sequence[Kernel]) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
         """Return latency in ms, half-width of the 90 % interval of its logarithm, and whether there is evidence.
@@ -79,16 +71,22 @@ class FamilyModel:
         points, work = coordinates(kernels), terms(kernels)
         mean, deviation = self.residual.predict(_columns(self.residual, points, work))
         latency = base_latency(self.costs, work) * np.exp(mean)
-        outside = _octaves_outside(self.rows, points)
-        near = _nearest(self.rows, points) <= self.reach
-        known = np.array([kernel.kind in self.kinds for kernel in kernels])
-        spread = self.factor * np.sqrt(deviation**2 + (_DEVIATION_PER_OCTAVE * outside) ** 2)
-        spread = np.minimum(np.where(known, spread, spread + _DEVIATION_PER_OCTAVE), _MOST_SPREAD)
-        return latency, spread, known & near & (outside == 0.0)
+        outside = DEVIATION_PER_OCTAVE * octaves_outside(self.domain.rows, points)
+        spread = self.factor * np.sqrt(deviation**2 + outside**2)
+        spread = np.where(self.domain.measured_kind(kernels), spread, spread + DEVIATION_PER_OCTAVE)
+        spread = np.minimum(np.hypot(spread, self._doubt(points)), _MOST_SPREAD)
+        return latency, spread, self.domain.covers(kernels, points)
+
+    def _doubt(self, points: FloatArray) -> FloatArray:
+        """Return by what contradictory labels widen the intervals of kernels near them. Shape: (m,)."""
+        if not len(self.doubts):
+            return np.zeros(len(points))
+        distance = np.sqrt(((points[:, None, :] - self.doubtful[None, :, :]) ** 2).sum(axis=2))
+        return np.asarray((self.doubts * np.exp(-distance)).max(axis=1))
 
 
 def fit_family(
-    kernels: Sequence[Kernel], latency_ms: FloatArray, pooled_costs: FloatArray, *, seed: int
+    kernels: Sequence[Kernel], latency_ms: FloatArray, pooled_costs: FloatArray, doubts: FloatArray, *, seed: int
 ) -> tuple[FamilyModel, HeldOut]:
     """Learn one family.
 
@@ -96,6 +94,7 @@ def fit_family(
         kernels: Different kernels of the family. Length n >= 1.
         latency_ms: Their latencies, all > 0. Shape: (n,).
         pooled_costs: Base of all families together, for a family with too few rows for its own.
+        doubts: Half the range of each kernel's labels, in log latency; 0 where they agree. Shape: (n,).
         seed: Of folds and regressors.
 
     Returns:
@@ -111,9 +110,9 @@ def fit_family(
     else:
         residual = GaussianResidual.fit(points, residuals, seed, search=borrowed is None)
     held_out = _hold_out(points, work, latency_ms, borrowed, residual, seed)
-    kinds = tuple(sorted({kernel.kind for kernel in kernels}))
     factor = calibrated_factor(held_out.scores)
-    return FamilyModel(kinds, costs, points, residual, factor, _reach(points)), held_out
+    unsure = doubts > 0
+    return FamilyModel(Domain.of(kernels), costs, residual, factor, points[unsure], doubts[unsure]), held_out
 
 
 def _base(work: FloatArray, latency_ms: FloatArray, borrowed: FloatArray | None) -> FloatArray:
@@ -148,8 +147,8 @@ def _hold_out(
             fitted, columns[train], residuals, seed, search=borrowed is None and count <= ROWS_FOR_NESTED_SEARCH
         )
         mean, deviation = again.predict(columns[test])
-        outside = _octaves_outside(points[train], points[test])
-        deviation = np.sqrt(deviation**2 + (_DEVIATION_PER_OCTAVE * outside) ** 2)
+        outside = DEVIATION_PER_OCTAVE * octaves_outside(points[train], points[test])
+        deviation = np.sqrt(deviation**2 + outside**2)
         log_error = mean + np.log(base_latency(costs, work[test]) / latency_ms[test])
         scores[test], errors[test] = np.abs(log_error) / deviation, np.expm1(log_error)
     return HeldOut(scores, errors)
@@ -171,25 +170,3 @@ def _columns(residual: GaussianResidual | TreeResidual, points: FloatArray, work
 
 def _logarithms(work: FloatArray) -> FloatArray:
     return np.asarray(np.log2(work + 1e-9))
-
-
-def _octaves_outside(rows: FloatArray, points: FloatArray) -> FloatArray:
-    """Return how far points lie outside the rows' ranges, on the coordinate where it is farthest. Shape: (m,)."""
-    below = rows.min(axis=0) - _RANGE_TOLERANCE - points
-    above = points - rows.max(axis=0) - _RANGE_TOLERANCE
-    return np.asarray(np.maximum(np.maximum(below, above), 0.0).max(axis=1))
-
-
-def _nearest(rows: FloatArray, points: FloatArray) -> FloatArray:
-    """Return the distance of each point to its nearest row. Shape: (m,)."""
-    squares = (points**2).sum(axis=1)[:, None] + (rows**2).sum(axis=1)[None, :] - 2 * points @ rows.T
-    return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0.0)))
-
-
-def _reach(rows: FloatArray) -> float:
-    """Return twice the usual distance between neighbouring rows, or the least reach when they are dense."""
-    if not 2 <= len(rows) <= _CHUNK:
-        return _LEAST_REACH
-    squares = ((rows[:, None, :] - rows[None, :, :]) ** 2).sum(axis=2)
-    np.fill_diagonal(squares, np.inf)
-    return max(_LEAST_REACH, 2.0 * float(np.quantile(np.sqrt(squares.min(axis=1)), 0.95)))

@@ -26,6 +26,9 @@ COORDINATES = (
 )  # fmt: skip
 """Names of the coordinates, in order. Sizes are in octaves; remainders, shares and flags lie in [0, 1]."""
 
+SIZES = frozenset(COORDINATES[:13])
+"""Coordinates that are sizes, in octaves; the others are shares, flags and small counts."""
+
 TERMS = (
     "call",
     "macs",

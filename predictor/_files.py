@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from predictor.errors import NewerSchemaError, PredictorFileError
+from predictor.errors import NewerSchemaError, OlderSchemaError, PredictorFileError
 from profiler.whole_file import write_whole_file
 
-SCHEMA_VERSION = 1
-"""Version of what is written; files of a later version are refused by name."""
+SCHEMA_VERSION = 2
+"""Version of what is written. Later versions are refused by name, earlier ones with the advice to fit again: fitting
+takes seconds, and files of version 1 say nothing of fusion or of the domain."""
 
 _METADATA_KEY = "pocketnas_predictor"
 _MAX_FILE_BYTES = 512 * 2**20
@@ -53,6 +54,7 @@ def read_predictor_file(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArr
 
     Raises:
         NewerSchemaError: A later version wrote the file.
+        OlderSchemaError: An earlier version wrote it, in a form that is no longer read.
         PredictorFileError: The file is missing, damaged or something else than a predictor.
     """
     content = _content(path)
@@ -84,6 +86,8 @@ def _document(content: bytes, path: Path) -> dict[str, Any]:
         raise PredictorFileError("is a .safetensors file but holds no predictor", path=path) from err
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise PredictorFileError(f"has no valid schema version ({schema!r:.20})", path=path)
+    if schema < SCHEMA_VERSION:
+        raise OlderSchemaError(schema, SCHEMA_VERSION, path=path)
     if schema > SCHEMA_VERSION:
         raise NewerSchemaError(schema, SCHEMA_VERSION, f"{document.get('written_by', '')!s:.20}", path=path)
     return dict(document)

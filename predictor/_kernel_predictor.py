@@ -7,27 +7,30 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from predictor._card import ModelCard, describe_fit
+from predictor._card import ModelCard, NetworkEvidence, describe_fit, kernel_family_cards
 from predictor._conformal import HeldOut
+from predictor._estimator import Estimator
+from predictor._fusion import fusion_of
 from predictor._kernels import KernelModel, fit_kernel_model
 from predictor._prediction import KernelPredictions
-from predictor._rows import training_rows
-from predictor.errors import NotFittedError, OutOfDomainError
-from profiler.kernels import Kernel
+from predictor._rows import LEAST_KERNEL_ROWS, training_rows
+from predictor.errors import NotFittedError, OutOfDomainError, TooFewRowsError
+from profiler.kernels import FusionRules, Kernel
 
 if TYPE_CHECKING:
     from profiler.table import LatencyTable
 
 
-class KernelPredictor:
+class KernelPredictor(Estimator):
     """Predicts latencies of kernels, measured or not, with 90 % intervals.
 
     Args:
+        rules: What the runtime fuses, for the card; None for the rules known of the table's runtime.
         seed: Of folds and regressors; the same table and seed give the same predictor.
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        self._seed = seed
+    def __init__(self, *, rules: FusionRules | None = None, seed: int = 0) -> None:
+        self.rules, self.seed = rules, seed
         self._fitted: tuple[KernelModel, ModelCard] | None = None
 
     def fit(self, table: LatencyTable) -> Self:
@@ -37,9 +40,12 @@ class KernelPredictor:
             TrainingRowsError: The rows cannot be learned from: too few, mixed, constant, or not numbers.
         """
         rows = training_rows(table)
-        model, held_out = fit_kernel_model(rows.kernels, rows.kernel_ms, seed=self._seed)
-        none = HeldOut(np.empty(0), np.empty(0))
-        self._fitted = model, describe_fit(rows, model.families, held_out, none)
+        if len(rows.kernels) < LEAST_KERNEL_ROWS:
+            raise TooFewRowsError(len(rows.kernels), LEAST_KERNEL_ROWS)
+        model, held_out = fit_kernel_model(rows.kernels, rows.kernel_ms, rows.kernel_doubts, seed=self.seed)
+        none = NetworkEvidence(HeldOut(np.empty(0), np.empty(0)))
+        fusion = fusion_of(rows.origin.runtime, self.rules)
+        self._fitted = model, describe_fit(rows, kernel_family_cards(model, held_out), none, fusion)
         return self
 
     @property
@@ -69,8 +75,8 @@ class KernelPredictor:
             raise OutOfDomainError(tuple(dict.fromkeys(unknown)))
         return KernelPredictions(
             latency_ms=estimate.latency_ms,
-            low_ms=estimate.latency_ms * np.exp(-estimate.spread),
-            high_ms=estimate.latency_ms * np.exp(estimate.spread),
+            low_ms=estimate.latency_ms * np.exp(-estimate.whole_spread),
+            high_ms=estimate.latency_ms * np.exp(estimate.whole_spread),
             in_domain=estimate.in_domain,
         )
 

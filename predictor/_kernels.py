@@ -53,13 +53,14 @@ class KernelModel:
 
 
 def fit_kernel_model(
-    kernels: Sequence[Kernel], latency_ms: FloatArray, *, seed: int
+    kernels: Sequence[Kernel], latency_ms: FloatArray, doubts: FloatArray | None = None, *, seed: int
 ) -> tuple[KernelModel, Mapping[str, HeldOut]]:
     """Learn every family, and how each did on rows held out.
 
     Args:
         kernels: Different kernels. Length n.
         latency_ms: Their latencies, all > 0. Shape: (n,).
+        doubts: Half the range of each kernel's labels, in log latency; None where they agree. Shape: (n,).
         seed: Of folds and regressors.
     """
     from threadpoolctl import threadpool_limits
@@ -71,12 +72,15 @@ def fit_kernel_model(
     members: dict[str, list[int]] = {}
     for index, kernel in enumerate(kernels):
         members.setdefault(kernel.family, []).append(index)
+    doubts = np.zeros(len(kernels)) if doubts is None else doubts
     families, held_out = {}, {}
     # Thousands of small factorisations: more threads only wait for one another, ten times longer on a busy machine.
     with threadpool_limits(1):
         for family, indices in sorted(members.items()):
             chosen = [kernels[index] for index in indices]
-            families[family], held_out[family] = fit_family(chosen, latency_ms[indices], pooled_costs, seed=seed)
+            families[family], held_out[family] = fit_family(
+                chosen, latency_ms[indices], pooled_costs, doubts[indices], seed=seed
+            )
     return KernelModel(families, pooled_costs, spread, _call_latency(families, latency_ms)), held_out
 
 

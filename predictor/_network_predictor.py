@@ -3,64 +3,58 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from predictor._card import ModelCard, describe_fit
-from predictor._composition import Composition, Parts, fit_composition
-from predictor._features import FloatArray, activation_megabytes
+from predictor._composition import Composition
+from predictor._costs import KernelCosts
+from predictor._estimator import Estimator
 from predictor._files import read_predictor_file, write_predictor_file
-from predictor._kernels import KernelModel, fit_kernel_model
+from predictor._fusion import fusion_of
+from predictor._learning import learn
 from predictor._prediction import KernelShare, Prediction
-from predictor._rows import TrainingRows, training_rows
+from predictor._priced import PricedKernels
+from predictor._rows import training_rows
 from predictor._schema import from_document, to_document
-from predictor.errors import (
-    DeviceMismatchError,
-    NotFittedError,
-    OutOfDomainError,
-    PredictorFileError,
-    TrainingRowsError,
-)
-from profiler.kernels import FUSION_RULES, Fuser, Kernel
+from predictor._through_sum import count_kernels
+from predictor.errors import DeviceMismatchError, NotFittedError, OutOfDomainError
+from profiler.kernels import Fuser, FusionRules, Kernel
 from profiler.network import Network
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from profiler.table import LatencyTable
-
-_MAX_KNOWN_KERNELS = 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A kernel already predicted, kept because networks of one space share nearly all their kernels."""
-
-    description: str
-    alone_ms: float
-    inside_ms: float
-    megabytes: float
-    spread: float
-    has_family: bool
-    in_domain: bool
 
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    model: KernelModel
+    costs: KernelCosts
     composition: Composition
     card: ModelCard
     fuser: Fuser
+    priced: PricedKernels
+
+    @classmethod
+    def of(cls, costs: KernelCosts, composition: Composition, card: ModelCard) -> _Fitted:
+        roofline = card.roofline and card.roofline.inside_network(composition.call_ms)
+        return cls(costs, composition, card, Fuser(card.fusion.rules), PricedKernels(costs, roofline))
 
 
-class NetworkPredictor:
+class NetworkPredictor(Estimator):
     """Predicts latencies of networks on one device, with 90 % intervals, and says what it has not seen.
 
+    It learns from kernels measured alone, from whole networks, or from both together.
+
     Args:
+        rules: What the runtime fuses on the device; None for the rules known of the table's runtime.
         seed: Of folds and regressors; the same table and seed give the same predictor and the same file.
 
     Example:
@@ -70,28 +64,42 @@ class NetworkPredictor:
         predictor.errors.NotFittedError: the predictor is not fitted; call fit(table) or load a predictor file first
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        self._seed = seed
+    def __init__(self, *, rules: FusionRules | None = None, seed: int = 0) -> None:
+        self.rules, self.seed = rules, seed
         self._fitted: _Fitted | None = None
-        self._known: dict[Kernel, _Known] = {}
 
-    def fit(self, table: LatencyTable) -> Self:
-        """Learn kernels from a table's kernel rows, and how they make networks from its network rows.
+    @classmethod
+    def of(cls, costs: KernelCosts, composition: Composition, card: ModelCard) -> Self:
+        """Return a predictor of parts that were learned elsewhere; the card says what is fused.
 
         Args:
-            table: Rows of one device, runtime, thread count and type. Without network rows a network is the
-                sum of its kernels, less the calls it saves, and its interval is an assumed, wide one.
+            costs: What prices kernels, of a form that predictor files know.
+            composition: What makes networks of them.
+            card: What they were learned from.
+        """
+        predictor = cls(rules=card.fusion.rules if card.fusion.how == "evidence" else None)
+        predictor._fitted = _Fitted.of(costs, composition, card)
+        return predictor
+
+    def fit(self, table: LatencyTable) -> Self:
+        """Learn from a table's kernel rows, its whole-network rows, or both.
+
+        With enough kernels, these are learned family by family, and networks show how kernels compose and, when
+        there are enough of them, what to correct. Without network rows a network is the sum of its kernels, less
+        the calls it saves, and its interval is an assumed, wide one. With too few kernels, all rows are sums:
+        prices of work are fitted on these and corrected by smooth factors.
+
+        Args:
+            table: Rows of one device, runtime, thread count and type.
 
         Raises:
-            TrainingRowsError: The rows cannot be learned from: too few, mixed, constant, or not numbers.
+            TrainingRowsError: The rows cannot be learned from: too few, mixed, constant, contradictory.
         """
         rows = training_rows(table)
-        fuser = _fuser(rows.origin.runtime)
-        model, held_out = fit_kernel_model(rows.kernels, rows.kernel_ms, seed=self._seed)
-        parts, latency_ms = _network_parts(rows, model, fuser)
-        composition, network_held_out = fit_composition(parts, latency_ms, model.call_ms)
-        card = describe_fit(rows, model.families, held_out, network_held_out)
-        self._fitted, self._known = _Fitted(model, composition, card, fuser), {}
+        fusion = fusion_of(rows.origin.runtime, self.rules)
+        learned = learn(rows, Fuser(fusion.rules), seed=self.seed)
+        card = describe_fit(rows, learned.families, learned.networks, fusion)
+        self._fitted = _Fitted.of(learned.costs, learned.composition, card)
         return self
 
     @property
@@ -123,6 +131,21 @@ class NetworkPredictor:
     def sources(self) -> tuple[str, ...]:
         """Where the training rows come from: "measured" or "emulated", never both."""
         return (self.card.source,)
+
+    @property
+    def costs(self) -> KernelCosts:
+        """What prices kernels; NotFittedError before there is one."""
+        return self._require().costs
+
+    @property
+    def composition(self) -> Composition:
+        """What makes networks of kernels; NotFittedError before there is one."""
+        return self._require().composition
+
+    @property
+    def fusion(self) -> FusionRules:
+        """What the runtime was taken to run as one kernel; NotFittedError before anything was learned."""
+        return self._require().card.fusion.rules
 
     def check_device(self, name: str, *, force: bool = False) -> str:
         """Make sure that predictions for a device come from a predictor of that device.
@@ -161,8 +184,12 @@ class NetworkPredictor:
         """
         fitted = self._require()
         fused = [fitted.fuser(network) for network in networks]
-        self._learn_kernels(fitted, dict.fromkeys(kernel for kernels in fused for kernel in kernels))
-        return [self._compose(fitted, kernels, allow_unknown) for kernels in fused]
+        kernels, counts = count_kernels(fused)
+        indices = fitted.priced.indices(kernels)
+        unknown = [fitted.priced.description(index) for index in indices[~fitted.priced.known(indices)]]
+        if unknown and not allow_unknown:
+            raise OutOfDomainError(unknown)
+        return _predictions(fitted, fused, indices, counts)
 
     def save(self, path: Path) -> None:
         """Write the predictor to one .safetensors file, whole or not at all.
@@ -173,7 +200,7 @@ class NetworkPredictor:
         """
         fitted = self._require()
         written_by = version("pocketnas")
-        document, arrays = to_document(fitted.model, fitted.composition, fitted.card, written_by=written_by)
+        document, arrays = to_document(fitted.costs, fitted.composition, fitted.card, written_by=written_by)
         write_predictor_file(path, document, arrays)
 
     @classmethod
@@ -185,93 +212,64 @@ class NetworkPredictor:
             PredictorFileError: The file is missing, damaged or something else than a predictor.
         """
         document, arrays = read_predictor_file(path)
-        model, composition, card = from_document(document, arrays, path=path)
-        if card.runtime not in FUSION_RULES:
-            raise PredictorFileError(f"is of a runtime without fusion rules, {card.runtime!r:.40}", path=path)
-        predictor = cls()
-        predictor._fitted = _Fitted(model, composition, card, _fuser(card.runtime))
-        return predictor
+        costs, composition, card = from_document(document, arrays, path=path)
+        return cls.of(costs, composition, card)
 
     def _require(self) -> _Fitted:
         if self._fitted is None:
             raise NotFittedError()
         return self._fitted
 
-    def _learn_kernels(self, fitted: _Fitted, kernels: Mapping[Kernel, None]) -> None:
-        """Predict the kernels that are not known yet, all at once."""
-        if len(self._known) + len(kernels) > _MAX_KNOWN_KERNELS:
-            self._known.clear()
-        new = [kernel for kernel in kernels if kernel not in self._known]
-        if not new:
-            return
-        estimate = fitted.model.estimate(new)
-        megabytes = activation_megabytes(new)
-        inside_ms = fitted.composition.contributions(estimate.latency_ms, megabytes)
-        for index, kernel in enumerate(new):
-            self._known[kernel] = _Known(
-                description=kernel.describe(),
-                alone_ms=float(estimate.latency_ms[index]),
-                inside_ms=float(inside_ms[index]),
-                megabytes=float(megabytes[index]),
-                spread=float(estimate.spread[index]),
-                has_family=bool(estimate.known[index]),
-                in_domain=bool(estimate.in_domain[index]),
+
+def _predictions(
+    fitted: _Fitted, fused: Sequence[Sequence[Kernel]], indices: npt.NDArray[np.intp], counts: csr_array
+) -> list[Prediction]:
+    """Return predictions of networks.
+
+    Args:
+        fitted: What predicts.
+        fused: Kernels of each network in execution order.
+        indices: Where the different kernels stand, in order of appearance. Shape: (k,).
+        counts: How often each network has each of them. Shape: (len(fused), k).
+    """
+    parts, card = fitted.priced.parts(indices), fitted.card
+    latency_ms = fitted.composition.latency(parts, counts)
+    spread = fitted.composition.spread(parts, counts)
+    inside_ms = fitted.composition.contributions(parts.latency_ms, parts.megabytes)
+    shares = dict(
+        zip(dict.fromkeys(kernel for kernels in fused for kernel in kernels), range(len(indices)), strict=True)
+    )
+    in_domain = fitted.priced.in_domain(indices)
+    found = []
+    for position, kernels in enumerate(fused):
+        own = [shares[kernel] for kernel in kernels]
+        whole_ms = float(latency_ms[position])
+        outside = tuple(
+            fitted.priced.description(indices[index]) for index in dict.fromkeys(own) if not in_domain[index]
+        )
+        found.append(
+            Prediction(
+                latency_ms=whole_ms,
+                low_ms=whole_ms * math.exp(-spread[position]),
+                high_ms=whole_ms * math.exp(spread[position]),
+                in_domain=not outside,
+                out_of_domain=outside,
+                kernels=tuple(
+                    KernelShare(
+                        kernel=fitted.priced.description(indices[index]),
+                        kind=kernel.kind,
+                        latency_ms=float(inside_ms[index]),
+                        share=float(inside_ms[index]) / whole_ms,
+                        in_domain=bool(in_domain[index]),
+                        bound=fitted.priced.bound(indices[index]),
+                    )
+                    for kernel, index in zip(kernels, own, strict=True)
+                ),
+                call_ms=fitted.composition.constant_ms,
+                device=card.device,
+                runtime=card.runtime,
+                threads=card.threads,
+                dtype=card.dtype,
             )
-
-    def _compose(self, fitted: _Fitted, kernels: Sequence[Kernel], allow_unknown: bool) -> Prediction:
-        counts = Counter(kernels)
-        known = [self._known[kernel] for kernel in counts]
-        unknown = [entry.description for entry in known if not entry.has_family]
-        if unknown and not allow_unknown:
-            raise OutOfDomainError(unknown)
-        parts = Parts(
-            latency_ms=np.array([entry.alone_ms for entry in known]),
-            spread=np.array([entry.spread for entry in known]),
-            megabytes=np.array([entry.megabytes for entry in known]),
-            counts=np.array(list(counts.values()), dtype=np.float64),
         )
-        latency_ms = fitted.composition.latency(parts)
-        spread = fitted.composition.spread(parts)
-        outside = tuple(entry.description for entry in known if not entry.in_domain)
-        return Prediction(
-            latency_ms=latency_ms,
-            low_ms=latency_ms * math.exp(-spread),
-            high_ms=latency_ms * math.exp(spread),
-            in_domain=not outside,
-            out_of_domain=outside,
-            kernels=tuple(self._share(kernel, latency_ms) for kernel in kernels),
-            call_ms=fitted.composition.constant_ms,
-            device=fitted.card.device,
-            runtime=fitted.card.runtime,
-            threads=fitted.card.threads,
-            dtype=fitted.card.dtype,
-        )
-
-    def _share(self, kernel: Kernel, network_ms: float) -> KernelShare:
-        entry = self._known[kernel]
-        return KernelShare(
-            entry.description, kernel.kind, entry.inside_ms, entry.inside_ms / network_ms, entry.in_domain
-        )
-
-
-def _fuser(runtime: str) -> Fuser:
-    rules = FUSION_RULES.get(runtime)
-    if rules is None:
-        raise TrainingRowsError(
-            f"{runtime!r} has no fusion rules; known are {', '.join(FUSION_RULES)}", column="runtime"
-        )
-    return Fuser(rules)
-
-
-def _network_parts(rows: TrainingRows, model: KernelModel, fuser: Fuser) -> tuple[list[Parts], FloatArray]:
-    """Return the parts of each measured network whose kernels all have a family, and the latencies of these."""
-    parts, latency_ms = [], []
-    for network, measured_ms in zip(rows.networks, rows.network_ms, strict=True):
-        counts = Counter(fuser(network))
-        kernels = list(counts)
-        estimate = model.estimate(kernels)
-        if estimate.known.all():
-            times = np.array(list(counts.values()), dtype=np.float64)
-            parts.append(Parts(estimate.latency_ms, estimate.spread, activation_megabytes(kernels), times))
-            latency_ms.append(measured_ms)
-    return parts, np.array(latency_ms)
+    return found

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor._features import FloatArray
+from predictor._roofline import Bound
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class KernelShare:
         latency_ms: Its part inside the network, without the call that it would need alone.
         share: The same over the network's latency, in [0, 1].
         in_domain: Whether configurations like it were measured.
+        bound: What it waits for on the device; None where the predictor's table does not tell.
     """
 
     kernel: str
@@ -45,6 +47,7 @@ class KernelShare:
     latency_ms: float
     share: float
     in_domain: bool
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True)

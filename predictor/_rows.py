@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from predictor._features import FloatArray
-from predictor.errors import MixedRowsError, TooFewRowsError, TrainingRowsError
+from predictor.errors import ContradictoryRowsError, MixedRowsError, TooFewRowsError, TrainingRowsError
 from profiler.errors import NetworkError
 from profiler.kernels import Kernel
 from profiler.network import Network
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from profiler.table import LatencyTable
 
 LEAST_KERNEL_ROWS = 20
-"""Different kernels below which no predictor is made: fewer do not even settle the physical terms."""
+"""Different kernels below which kernels are not learned by themselves: fewer do not settle the physical terms."""
+
+LEAST_NETWORK_ROWS = 10
+"""Different whole networks below which, without enough kernels, no predictor is made."""
+
+_AGREE, _ABSURD = 1.15, 10.0
+"""Most by which labels of one configuration may differ, largest over smallest, and still agree; and from where on
+no statement about both makes sense: another unit, another device, another kernel under its name."""
+
+_SHOWN = 3
 
 _ORIGIN = ("device", "source", "runtime", "runtime_version", "threads", "dtype", "processor")
 
@@ -58,59 +67,86 @@ class TrainingRows:
         origin: Where all rows come from.
         kernels: Different kernels.
         kernel_ms: Their latencies. Shape: (len(kernels),).
-        networks: Different whole networks; may be empty.
+        kernel_doubts: Half the range of a kernel's labels, in log latency; 0 where they agree. Shape as before.
+        networks: Whole networks; may be empty. Different ones, but for those whose labels contradict one another,
+            which stand here once a label.
         network_ms: Their latencies. Shape: (len(networks),).
         refused: Rows left out because their verdict is INVALID.
         protocols: Keys of the protocols, sorted.
         measured_until: When the last row was measured, ISO UTC.
         digest: SHA-256 of configurations and latencies.
+        remarks: What a user must know of them.
     """
 
     origin: Origin
     kernels: tuple[Kernel, ...]
     kernel_ms: FloatArray
+    kernel_doubts: FloatArray
     networks: tuple[Network, ...]
     network_ms: FloatArray
     refused: int
     protocols: tuple[str, ...]
     measured_until: str
     digest: str
+    remarks: tuple[str, ...] = ()
 
 
-def training_rows(table: LatencyTable) -> TrainingRows:
+def training_rows(table: LatencyTable, *, few: bool = False) -> TrainingRows:
     """Return what can be learned from a table, which has checked its cells already.
 
-    Rows of one configuration become one row with their median. Rows with verdict INVALID are left out
-    and counted.
+    Rows of one configuration become one row with their median when their labels agree. Rows with verdict
+    INVALID are left out and counted.
+
+    Args:
+        table: Rows of one device, runtime, thread count and type.
+        few: Whether any number of rows will do, one at least, as where other devices' rows are stood on.
 
     Raises:
-        TrainingRowsError: A configuration cannot be read, or all kernels took equally long.
+        TrainingRowsError: A configuration cannot be read, or all rows took equally long.
+        ContradictoryRowsError: Latencies of one configuration lie so far apart that they cannot be of one thing.
         MixedRowsError: Rows differ in device, source, runtime, threads, dtype or processor.
-        TooFewRowsError: There are fewer than LEAST_KERNEL_ROWS different kernels.
+        TooFewRowsError: There are fewer than LEAST_KERNEL_ROWS different kernels and LEAST_NETWORK_ROWS networks.
     """
     frame = table.frame
     rows = [_Row(position, *cells) for position, cells in enumerate(_cells(frame), start=1)]
     usable = [row for row in rows if row.verdict != "INVALID"]
-    kernels, kernel_ms = _merged((Kernel(row.network()), row.median_ms) for row in usable if row.level == "kernel")
-    networks, network_ms = _merged((row.network(), row.median_ms) for row in usable if row.level == "network")
-    if len(kernels) < LEAST_KERNEL_ROWS:
-        raise TooFewRowsError(len(kernels), LEAST_KERNEL_ROWS)
-    if math.isclose(kernel_ms.min(), kernel_ms.max(), rel_tol=1e-6):
-        raise TrainingRowsError(
-            f"all {len(kernels)} kernels took {kernel_ms[0]:g} ms; latencies that do not vary teach nothing",
-            column="median_ms",
-        )
+    kernels = _labelled((Kernel(row.network()), row) for row in usable if row.level == "kernel")
+    networks = _labelled((row.network(), row) for row in usable if row.level == "network")
+    if few and not usable:
+        raise TrainingRowsError(f"none of {len(rows)} rows can be learned from; at least one must not be INVALID")
+    if not few and len(kernels) < LEAST_KERNEL_ROWS and len(networks) < LEAST_NETWORK_ROWS:
+        raise TooFewRowsError(len(kernels), LEAST_KERNEL_ROWS, len(networks), LEAST_NETWORK_ROWS)
+    # A network whose labels contradict one another keeps them all, so that what holds it out meets the others.
+    spread = [(labels.config, label) for labels in networks for label in labels.kept]
+    kernel_ms = np.array([labels.median_ms for labels in kernels], dtype=np.float64)
+    network_ms = np.array([label for _, label in spread], dtype=np.float64)
+    if not few:
+        _refuse_constant("kernels" if len(kernels) >= LEAST_KERNEL_ROWS else "networks", kernel_ms, network_ms)
     return TrainingRows(
         origin=_origin(frame[frame["verdict"] != "INVALID"]),
-        kernels=kernels,
+        kernels=tuple(labels.config for labels in kernels),
         kernel_ms=kernel_ms,
-        networks=networks,
+        kernel_doubts=np.array([labels.doubt for labels in kernels], dtype=np.float64),
+        networks=tuple(network for network, _ in spread),
         network_ms=network_ms,
         refused=len(rows) - len(usable),
         protocols=tuple(sorted({row.protocol for row in usable})),
         measured_until=max(row.measured_at for row in usable),
-        digest=_digest((*kernels, *networks), [*kernel_ms.tolist(), *network_ms.tolist()]),
+        digest=_digest(
+            [*(labels.config.key for labels in kernels), *(network.key for network, _ in spread)],
+            [*kernel_ms.tolist(), *network_ms.tolist()],
+        ),
+        remarks=tuple(_contradictions(kernels, "kernels")) + tuple(_contradictions(networks, "networks")),
     )
+
+
+def _refuse_constant(what: str, kernel_ms: FloatArray, network_ms: FloatArray) -> None:
+    latency_ms = kernel_ms if what == "kernels" else network_ms
+    if math.isclose(latency_ms.min(), latency_ms.max(), rel_tol=1e-6):
+        raise TrainingRowsError(
+            f"all {len(latency_ms)} {what} took {latency_ms[0]:g} ms; latencies that do not vary teach nothing",
+            column="median_ms",
+        )
 
 
 @dataclass(frozen=True)
@@ -155,18 +191,62 @@ class _Keyed(Protocol):
 _Config = TypeVar("_Config", bound=_Keyed)
 
 
-def _merged(pairs: Iterable[tuple[_Config, float]]) -> tuple[tuple[_Config, ...], FloatArray]:
-    """Return different configurations ordered by key, each with the median of its latencies."""
+@dataclass(frozen=True)
+class _Labels(Generic[_Config]):
+    """All labels of one configuration."""
+
+    config: _Config
+    latency_ms: tuple[float, ...]
+
+    @property
+    def median_ms(self) -> float:
+        return float(np.median(self.latency_ms))
+
+    @property
+    def agree(self) -> bool:
+        return max(self.latency_ms) <= _AGREE * min(self.latency_ms)
+
+    @property
+    def kept(self) -> tuple[float, ...]:
+        """One label when they agree, else all."""
+        return (self.median_ms,) if self.agree else self.latency_ms
+
+    @property
+    def doubt(self) -> float:
+        """Half their range, in log latency; 0 when they agree."""
+        return 0.0 if self.agree else math.log(max(self.latency_ms) / min(self.latency_ms)) / 2
+
+
+def _labelled(pairs: Iterable[tuple[_Config, _Row]]) -> list[_Labels[_Config]]:
+    """Return different configurations ordered by key, each with its labels in ascending order.
+
+    Raises:
+        ContradictoryRowsError: Labels of one configuration lie absurdly far apart.
+    """
     configs: dict[str, _Config] = {}
-    found: dict[str, list[float]] = {}
-    for config, latency_ms in pairs:
+    found: dict[str, list[_Row]] = {}
+    for config, row in pairs:
         configs.setdefault(config.key, config)
-        found.setdefault(config.key, []).append(latency_ms)
-    keys = sorted(found)
-    medians = np.array([np.median(found[key]) for key in keys], dtype=np.float64)
-    return tuple(configs[key] for key in keys), medians
+        found.setdefault(config.key, []).append(row)
+    for rows in found.values():
+        low, high = min(rows, key=lambda row: row.median_ms), max(rows, key=lambda row: row.median_ms)
+        if high.median_ms > _ABSURD * low.median_ms:
+            raise ContradictoryRowsError((low.position, low.median_ms), (high.position, high.median_ms))
+    return [_Labels(configs[key], tuple(sorted(row.median_ms for row in found[key]))) for key in sorted(found)]
 
 
-def _digest(configs: Iterable[_Keyed], latency_ms: Iterable[float]) -> str:
-    lines = [f"{config.key} {latency!r}" for config, latency in zip(configs, latency_ms, strict=True)]
+def _contradictions(labelled: Sequence[_Labels[Any]], what: str) -> Iterator[str]:
+    strange = [labels for labels in labelled if not labels.agree]
+    if strange:
+        shown = "; ".join(
+            f"{labels.config.describe() if isinstance(labels.config, Kernel) else labels.config.name}: "
+            f"{min(labels.latency_ms):.3g} to {max(labels.latency_ms):.3g} ms"
+            for labels in strange[:_SHOWN]
+        )
+        more = f"; and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
+        yield f"labels of {len(strange)} {what} contradict one another, so intervals near them are wide: {shown}{more}"
+
+
+def _digest(keys: Iterable[str], latency_ms: Iterable[float]) -> str:
+    lines = [f"{key} {latency!r}" for key, latency in zip(keys, latency_ms, strict=True)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,47 +1,51 @@
-"""Models <-> document and arrays of a predictor file, checked so that no damaged file can be evaluated."""
+"""Predictors <-> document and arrays of a predictor file, checked so that no damaged file can be evaluated.
+
+Costs are a tagged union, told apart by "form". To add one (as costs transferred from other devices are): a `Part`
+model with a literal `form`, a function `write(costs, writer) -> dict` and a function `read(document, reader)`, and a
+line in `_FORMS`. Arrays go to `writer.put` and come from `reader.take` under short names; costs within costs go
+through `writer.costs(name, costs)` and `reader.costs(name, document)`, which keep their arrays apart by the name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 
 from predictor._card import ModelCard
 from predictor._composition import Composition
-from predictor._family import FamilyModel
-from predictor._features import COORDINATES, TERMS, FloatArray
+from predictor._costs import KernelCosts
+from predictor._features import COORDINATES, TERMS
 from predictor._files import SCHEMA_VERSION
-from predictor._gaussian import GaussianResidual
+from predictor._kernel_form import read_kernel_model, write_kernel_model
 from predictor._kernels import KernelModel
-from predictor._trees import LEAF, TreeResidual
-from predictor.errors import PredictorFileError
-
-_MAX_GAUSSIAN_ROWS = 4096
-"""Evaluating a process inverts a matrix of this side; a file must not ask for more."""
-
-Array = npt.NDArray[Any]
-_TREE_ARRAYS = ("roots", "features", "thresholds", "left", "right", "values")
-_INDEX_ARRAYS = frozenset({"roots", "features", "left", "right"})
+from predictor._parts import Array, Part, PartReader, PartWriter
+from predictor._summed import PricedCosts, SummedCosts
+from predictor._summed_form import read_priced, read_summed, write_priced, write_summed
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+@dataclass(frozen=True)
+class _Form:
+    kind: type
+    write: Callable[[Any, PartWriter], dict[str, Any]]
+    read: Callable[[Mapping[str, Any], PartReader], KernelCosts]
 
 
-class _FamilyPart(_Part):
-    kinds: tuple[str, ...] = Field(min_length=1)
-    regressor: Literal["gaussian", "trees"]
-    amplitude: FiniteFloat = Field(ge=0)
-    noise: FiniteFloat = Field(gt=0)
-    factor: FiniteFloat = Field(gt=0)
-    reach: FiniteFloat = Field(gt=0)
+_FORMS: Mapping[str, _Form] = {
+    "kernels": _Form(KernelModel, write_kernel_model, read_kernel_model),
+    "priced": _Form(PricedCosts, write_priced, read_priced),
+    "summed": _Form(SummedCosts, write_summed, read_summed),
+}
+"""Forms of costs by the tag in the document."""
+
+_DEEPEST = 8
+"""Costs within costs within costs: a file must not make a reader run out of stack."""
 
 
-class _CompositionPart(_Part):
+class _CompositionPart(Part):
     scale: FiniteFloat = Field(gt=0)
     call_ms: FiniteFloat = Field(ge=0)
     handover_ms: FiniteFloat = Field(ge=0)
@@ -50,50 +54,31 @@ class _CompositionPart(_Part):
     smallest_ms: FiniteFloat = Field(ge=0)
     largest_ms: FiniteFloat = Field(ge=0)
     factor: FiniteFloat = Field(gt=0)
+    least_share: FiniteFloat = Field(ge=0, le=1)
+    inflation: FiniteFloat = Field(gt=0)
 
 
-class _Document(_Part):
+class _Document(Part):
     schema_version: int = Field(alias="schema")
     written_by: str
     coordinates: tuple[str, ...]
     terms: tuple[str, ...]
-    pooled_spread: FiniteFloat = Field(gt=0)
-    call_ms: FiniteFloat = Field(ge=0)
-    families: dict[str, _FamilyPart]
+    costs: dict[str, Any]
     composition: _CompositionPart
     card: ModelCard
 
 
 def to_document(
-    model: KernelModel, composition: Composition, card: ModelCard, *, written_by: str
+    costs: KernelCosts, composition: Composition, card: ModelCard, *, written_by: str
 ) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the document and the arrays that hold a predictor."""
-    arrays: dict[str, Array] = {"pooled_costs": model.pooled_costs}
-    families = {}
-    for name, family in model.families.items():
-        residual = family.residual
-        gaussian = isinstance(residual, GaussianResidual)
-        arrays |= {f"{name}/costs": family.costs, f"{name}/rows": family.rows}
-        if isinstance(residual, GaussianResidual):
-            arrays |= {f"{name}/residuals": residual.residuals, f"{name}/rates": residual.rates}
-        else:
-            arrays |= {f"{name}/{role}": getattr(residual, role) for role in _TREE_ARRAYS}
-        families[name] = _FamilyPart(
-            kinds=family.kinds,
-            regressor="gaussian" if gaussian else "trees",
-            amplitude=residual.amplitude if isinstance(residual, GaussianResidual) else 0.0,
-            noise=residual.noise,
-            factor=family.factor,
-            reach=family.reach,
-        )
+    arrays: dict[str, Array] = {}
     document = _Document(
         schema=SCHEMA_VERSION,
         written_by=written_by,
         coordinates=COORDINATES,
         terms=TERMS,
-        pooled_spread=model.pooled_spread,
-        call_ms=model.call_ms,
-        families=families,
+        costs=_write_costs(costs, PartWriter(arrays, _write_costs)),
         composition=_CompositionPart(**vars(composition)),
         card=card,
     )
@@ -102,94 +87,34 @@ def to_document(
 
 def from_document(
     document: Mapping[str, Any], arrays: Mapping[str, Array], *, path: Path
-) -> tuple[KernelModel, Composition, ModelCard]:
+) -> tuple[KernelCosts, Composition, ModelCard]:
     """Return the predictor that a file holds.
 
     Raises:
         PredictorFileError: Something is missing, superfluous, of the wrong shape or out of bounds.
     """
-    try:
-        parts = _Document.model_validate(document)
-    except ValidationError as err:
-        first = err.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise PredictorFileError(f"is damaged: {place}: {first['msg']}", path=path) from err
-    reader = _Reader(arrays, path)
-    if parts.coordinates != COORDINATES or parts.terms != TERMS:
+    reader = PartReader(dict(arrays), _read_costs, path)
+    whole = reader.part(_Document, document)
+    if whole.coordinates != COORDINATES or whole.terms != TERMS:
         reader.refuse("its features are not those of this version")
-    costs = reader.costs("pooled_costs")
-    families = {name: _family(name, part, reader) for name, part in parts.families.items()}
+    costs = _read_costs(whole.costs, reader)
     reader.finish()
-    model = KernelModel(families, costs, parts.pooled_spread, parts.call_ms)
-    composition = Composition(**parts.composition.model_dump())
+    composition = Composition(**whole.composition.model_dump())
     if composition.networks and not 0 < composition.smallest_ms <= composition.largest_ms:
         reader.refuse("the sizes of its networks are out of order")
-    return model, composition, parts.card
+    return costs, composition, whole.card
 
 
-class _Reader:
-    """Takes arrays by name, each once, and refuses what does not fit."""
-
-    def __init__(self, arrays: Mapping[str, Array], path: Path) -> None:
-        self._arrays = dict(arrays)
-        self._path = path
-
-    def refuse(self, problem: str) -> NoReturn:
-        raise PredictorFileError(f"is damaged: {problem}", path=self._path)
-
-    def take(self, name: str, *sizes: int | None, whole: bool = False) -> Array:
-        """Return an array of these sizes (None for any from 1 on), of indices when whole."""
-        array = self._arrays.pop(name, None)
-        if array is None:
-            self.refuse(f"it lacks {name!r}")
-        fits = array.ndim == len(sizes) and all(
-            found >= 1 and wanted in (None, found) for found, wanted in zip(array.shape, sizes, strict=True)
-        )
-        if not fits or array.dtype != (np.int32 if whole else np.float64):
-            self.refuse(f"{name!r} has shape {array.shape} and type {array.dtype}")
-        return array
-
-    def costs(self, name: str) -> FloatArray:
-        costs = self.take(name, len(TERMS) + 1)
-        if (costs < 0).any() or costs[-1] <= 0:
-            self.refuse(f"{name!r} holds a cost below zero")
-        return costs
-
-    def finish(self) -> None:
-        if self._arrays:
-            self.refuse(f"{next(iter(self._arrays))!r} belongs to nothing")
+def _write_costs(costs: KernelCosts, writer: PartWriter) -> dict[str, Any]:
+    form = next(form for form in _FORMS.values() if isinstance(costs, form.kind))
+    return form.write(costs, writer)
 
 
-def _family(name: str, part: _FamilyPart, reader: _Reader) -> FamilyModel:
-    costs = reader.costs(f"{name}/costs")
-    rows = reader.take(f"{name}/rows", None, len(COORDINATES))
-    read: Callable[[str, _FamilyPart, FloatArray, _Reader], GaussianResidual | TreeResidual]
-    read = _gaussian if part.regressor == "gaussian" else _trees
-    return FamilyModel(part.kinds, costs, rows, read(name, part, rows, reader), part.factor, part.reach)
-
-
-def _gaussian(name: str, part: _FamilyPart, rows: FloatArray, reader: _Reader) -> GaussianResidual:
-    if len(rows) > _MAX_GAUSSIAN_ROWS or part.amplitude == 0:
-        reader.refuse(f"{name!r} is no usable process")
-    residuals = reader.take(f"{name}/residuals", len(rows))
-    rates = reader.take(f"{name}/rates", len(COORDINATES))
-    return GaussianResidual(rows, residuals, rates, part.amplitude, part.noise)
-
-
-def _trees(name: str, part: _FamilyPart, rows: FloatArray, reader: _Reader) -> TreeResidual:  # noqa: ARG001
-    """Read a forest whose every walk ends: children come after their parent, inside the table."""
-    roots = reader.take(f"{name}/roots", None, whole=True)
-    features = reader.take(f"{name}/features", None, whole=True)
-    nodes = len(features)
-    rest = {role: reader.take(f"{name}/{role}", nodes, whole=role in _INDEX_ARRAYS) for role in _TREE_ARRAYS[2:]}
-    inner = features != LEAF
-    own = np.arange(nodes)[inner]
-    children = np.stack([rest["left"][inner], rest["right"][inner]])
-    bounded = (
-        (roots >= 0).all() and (roots < nodes).all()
-        and (features >= LEAF).all() and (features < len(COORDINATES) + len(TERMS)).all()
-        and (children > own).all() and (children < nodes).all()
-    )  # fmt: skip
-    if not bounded:
-        reader.refuse(f"a tree of {name!r} points out of bounds")
-    return TreeResidual(roots, features, noise=part.noise, **rest)
+def _read_costs(document: Mapping[str, Any], reader: PartReader) -> KernelCosts:
+    name = document.get("form") if isinstance(document, Mapping) else None
+    form = _FORMS.get(name) if isinstance(name, str) else None
+    if form is None:
+        reader.refuse(f"{name!r:.40} is no form of costs")
+    if reader.depth > _DEEPEST:
+        reader.refuse("its costs stand on costs without end")
+    return form.read(document, reader)

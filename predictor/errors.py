@@ -39,14 +39,34 @@ class TooFewRowsError(TrainingRowsError):
     """There are not enough usable rows to learn from.
 
     Args:
-        found: Usable rows with different configurations.
+        found: Usable kernel rows with different configurations.
         needed: The least that will do.
+        networks: Usable rows of different whole networks.
+        networks_needed: The least that will do without kernels; None when kernels are needed in any case.
     """
 
-    def __init__(self, found: int, needed: int) -> None:
-        self.found, self.needed = found, needed
+    def __init__(self, found: int, needed: int, networks: int = 0, networks_needed: int | None = None) -> None:
+        self.found, self.needed, self.networks, self.networks_needed = found, needed, networks, networks_needed
+        rows = f"{found} usable kernel rows" + (f" and {networks} whole networks" if networks_needed else "")
+        instead = f", or {networks_needed} different whole networks" if networks_needed else ""
+        super().__init__(f"{rows} are too few to learn from; measure at least {needed} different kernels{instead}")
+
+
+class ContradictoryRowsError(TrainingRowsError):
+    """Two rows of one configuration cannot both be true.
+
+    Args:
+        low: Number and latency in ms of the row with the least latency.
+        high: Of the row with the greatest.
+    """
+
+    def __init__(self, low: tuple[int, float], high: tuple[int, float]) -> None:
+        self.low, self.high = low, high
         super().__init__(
-            f"{found} usable kernel rows are too few to learn from; measure at least {needed} different kernels"
+            f"{high[1]:g} ms, but row {low[0]} has the same configuration and {low[1]:g} ms; "
+            "remove what is wrong, or measure it again",
+            column="median_ms",
+            row=high[0],
         )
 
 
@@ -122,3 +142,31 @@ class NewerSchemaError(PredictorFileError):
             f"install pocketnas {written_by} or later",
             path=path,
         )
+
+
+class OlderSchemaError(PredictorFileError):
+    """A predictor file was written by an earlier version, in a form that is no longer read.
+
+    Args:
+        found: Schema version of the file.
+        supported: Schema version that this version reads.
+        path: The file.
+    """
+
+    def __init__(self, found: int, supported: int, *, path: Path) -> None:
+        self.found, self.supported = found, supported
+        super().__init__(
+            f"has predictor schema {found}, this version reads {supported}; fit again on the same table", path=path
+        )
+
+
+class SourceMismatchError(PredictorError):
+    """Devices that another is to stand on do not go together, or not with it.
+
+    Args:
+        problem: What is wrong, naming the devices.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"devices to learn from: {problem}")

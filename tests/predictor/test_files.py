@@ -164,7 +164,7 @@ def damage_dtype(document: dict[str, Any], arrays: Arrays) -> None:
 
 
 def damage_noise(document: dict[str, Any], arrays: Arrays) -> None:
-    document["families"]["conv2d"]["noise"] = 0.0
+    document["costs"]["families"]["conv2d"]["noise"] = 0.0
 
 
 def damage_infinite(document: dict[str, Any], arrays: Arrays) -> None:
@@ -172,7 +172,7 @@ def damage_infinite(document: dict[str, Any], arrays: Arrays) -> None:
 
 
 def damage_unknown_key(document: dict[str, Any], arrays: Arrays) -> None:
-    document["families"]["conv2d"]["code"] = "print(1)"
+    document["costs"]["families"]["conv2d"]["code"] = "print(1)"
 
 
 def damage_features(document: dict[str, Any], arrays: Arrays) -> None:
@@ -188,7 +188,7 @@ def damage_runtime(document: dict[str, Any], arrays: Arrays) -> None:
 
 
 def damage_regressor(document: dict[str, Any], arrays: Arrays) -> None:
-    document["families"]["conv2d"].update(regressor="gaussian", amplitude=0.0)
+    document["costs"]["families"]["conv2d"].update(regressor="gaussian", amplitude=0.0)
 
 
 DAMAGES = [value for name, value in sorted(globals().items()) if name.startswith("damage_")]

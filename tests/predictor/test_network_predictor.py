@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from predictor import NetworkPredictor, Prediction
-from predictor.errors import DeviceMismatchError, NotFittedError, OutOfDomainError, PredictorError
+from predictor.errors import DeviceMismatchError, NotFittedError, OutOfDomainError
 from profiler.network import Add, Conv2d, Network, Opaque, TensorSpec
 from tests.predictor import _synthetic
 from tests.predictor._synthetic import (
@@ -182,13 +182,6 @@ def test_nothing_is_predicted_or_saved_before_fitting(tmp_path: Path) -> None:
         NetworkPredictor().predict_many([])
     with pytest.raises(NotFittedError):
         NetworkPredictor().save(tmp_path / "p")
-
-
-def test_networks_alone_are_not_enough() -> None:
-    networks = some_networks(30, np.random.default_rng(59))
-    rows = [row(network, "network", true_network_ms(network)) for network in networks]
-    with pytest.raises(PredictorError, match="too few"):
-        NetworkPredictor().fit(table_of_rows(rows))
 
 
 def test_a_device_without_noise_still_gets_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
