@@ -6,6 +6,7 @@ from predictor._network_predictor import NetworkPredictor
 from predictor._prediction import KernelPredictions, KernelShare, Prediction
 from predictor._roofline import Bound, Roofline
 from predictor._rows import TrainingRows, training_rows
+from predictor._table_transfer import Transfer
 
 __all__ = [
     "Accuracy",
@@ -19,5 +20,6 @@ __all__ = [
     "Prediction",
     "Roofline",
     "TrainingRows",
+    "Transfer",
     "training_rows",
 ]

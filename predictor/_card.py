@@ -256,7 +256,7 @@ def describe_fit(
 
 
 def _remarks(families: tuple[FamilyCard, ...], networks: int) -> Iterator[str]:
-    few = [card.family for card in families if card.rows < ROWS_FOR_OWN_BASE]
+    few = [card.family for card in families if card.rows < ROWS_FOR_OWN_BASE and card.regressor != "transferred"]
     if few:
         yield f"few rows, so the base of all families and wide intervals: {', '.join(few)}"
     if networks == 0:

@@ -25,6 +25,8 @@ from predictor._kernels import KernelModel
 from predictor._parts import Array, Part, PartReader, PartWriter
 from predictor._summed import PricedCosts, SummedCosts
 from predictor._summed_form import read_priced, read_summed, write_priced, write_summed
+from predictor._transferred import TransferredCosts
+from predictor._transferred_form import read_transferred, write_transferred
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ _FORMS: Mapping[str, _Form] = {
     "kernels": _Form(KernelModel, write_kernel_model, read_kernel_model),
     "priced": _Form(PricedCosts, write_priced, read_priced),
     "summed": _Form(SummedCosts, write_summed, read_summed),
+    "transferred": _Form(TransferredCosts, write_transferred, read_transferred),
 }
 """Forms of costs by the tag in the document."""
 

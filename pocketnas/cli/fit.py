@@ -2,34 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pocketnas.cli._options import Json
+from pocketnas.cli._configured import configured_device
+from pocketnas.cli._options import Config, Json, Seed
 from pocketnas.cli._rows import RowSource, stored_rows
 from pocketnas.cli._screen import Screen, table
 from profiler.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pocketnas.transfer import TransferOutcome
     from predictor import Accuracy, ModelCard
+    from profiler.fusion import FusionFindings
     from profiler.table import LatencyTable
-    from profiler.workload import Source
+    from profiler.workload import Dtype, Source
+
+_STORE = Path("measurements.db")
+_BUDGET = 20
+
+
+def _names(value: str | None) -> str | None:
+    if value is not None and not all(name.strip() for name in value.split(",")):
+        raise typer.BadParameter(f"{value!r} holds an empty name; give devices as in A,B")
+    return value
 
 
 def command(
     store: Annotated[
-        Path | None, typer.Option("--store", metavar="FILE", help="Store to learn from.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--store",
+            metavar="FILE",
+            help="Store to learn from. [default with --from: measurements.db]",
+            show_default=False,
+        ),
     ] = None,
     table_file: Annotated[
         Path | None,
         typer.Option("--table", metavar="FILE", help="Or a table: .csv, .parquet, .json.", show_default=False),
     ] = None,
     device: Annotated[
-        str | None, typer.Option("--device", metavar="NAME", help="Rows of this device only.", show_default=False)
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help="Rows of this device only; with --from, the new device, as the devices file names it.",
+            show_default=False,
+        ),
     ] = None,
     source: RowSource = None,
+    dtype: Annotated[
+        Literal["float32", "int8"] | None,
+        typer.Option("--dtype", help="Rows of this numeric type only.", show_default=False),
+    ] = None,
+    sources: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="A,B",
+            callback=_names,
+            help="Learn the device from these others and few rows of its own, which are chosen and measured now: "
+            "devices of the store, or predictor files (.safetensors).",
+            show_default=False,
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            "--budget",
+            metavar="N",
+            min=1,
+            help=f"With --from: rows of the new device to rest on, those that are there already included. "
+            f"[default: {_BUDGET}]",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    wait_s: Annotated[
+        float, typer.Option("--wait-s", metavar="S", min=0.0, help="How long to wait for another job on the device.")
+    ] = 0.0,
+    seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the predictor goes.")] = Path(
         "predictor.safetensors"
     ),
@@ -39,33 +96,129 @@ def command(
 
     Errors and coverage are of cases that were held out; INVALID rows are never learnt from.
 
+    With --from, a new device stands on others: the workloads that tell most about it are chosen from what these
+    measured, and are measured on it. The same command after an interruption goes on where it stopped.
+
     Example: pocketnas fit --store host.db --out host.safetensors
 
     Example: pocketnas fit --table data/tables/host-litert-float32.csv
-    """
-    from predictor import NetworkPredictor
 
+    Example: pocketnas fit --device galaxy --from pixel,mi9 --budget 20 --store phones.db --out galaxy.safetensors
+    """
     screen = Screen(as_json=as_json)
-    rows = _rows(store, table_file, device, source)
-    with screen.progress(f"fitting on {len(rows)} rows"):
-        predictor = NetworkPredictor().fit(rows)
-    predictor.save(out)
-    card = predictor.card
+    if sources is None:
+        if budget is not None:
+            raise ConfigError("goes with --from: without it nothing is measured", key="--budget")
+        card, told = _fit_rows(screen, store, table_file, device, source, dtype, seed, out), {}
+    else:
+        if device is None or table_file is not None:
+            raise ConfigError(
+                "needs --device, the new device, and a --store; a --table cannot be added to", key="--from"
+            )
+        names = list(dict.fromkeys(name.strip() for name in sources.split(",")))
+        outcome = _transfer(screen, device, names, budget or _BUDGET, store or _STORE, dtype, config, wait_s, seed)
+        outcome.predictor.save(out)
+        card, told = outcome.predictor.card, _told(screen, outcome)
     _show(screen, card)
     screen.show(f"predictor in {out}")
-    screen.document({"predictor": str(out), **card.model_dump(mode="json")})
+    screen.document({"predictor": str(out), **told, **card.model_dump(mode="json", by_alias=True)})
 
 
-def _rows(store: Path | None, table_file: Path | None, device: str | None, source: Source | None) -> LatencyTable:
+def _fit_rows(
+    screen: Screen,
+    store: Path | None,
+    table_file: Path | None,
+    device: str | None,
+    source: Source | None,
+    dtype: Dtype | None,
+    seed: int,
+    out: Path,
+) -> ModelCard:
+    """Fit on rows that are there, and write the predictor."""
+    from predictor import NetworkPredictor
+    from profiler.fusion import findings_for_rows
+
+    rows, findings = _rows(store, table_file, device, source)
+    rows = rows if dtype is None else rows.where(dtype=dtype)
+    found = findings_for_rows(findings(), rows)
+    with screen.progress(f"fitting on {len(rows)} rows"):
+        predictor = NetworkPredictor(rules=found.rules if found else None, seed=seed).fit(rows)
+    predictor.save(out)
+    return predictor.card
+
+
+def _rows(
+    store: Path | None, table_file: Path | None, device: str | None, source: Source | None
+) -> tuple[LatencyTable, Callable[[], tuple[FusionFindings, ...]]]:
+    """Return the rows to learn from, and what finds out how their runtime fuses."""
+    from profiler.fusion import findings_beside, stored_findings
+    from profiler.store import Store
     from profiler.table import LatencyTable
 
     if store is not None and table_file is None:
-        return stored_rows(store, device=device, source=source)
+
+        def in_store() -> tuple[FusionFindings, ...]:
+            with Store(store) as opened:
+                return stored_findings(opened)
+
+        return stored_rows(store, device=device, source=source), in_store
     if table_file is not None and store is None:
         asked = {"device": device, "source": source}
         rows = LatencyTable.read(table_file)
-        return rows.where(**{column: value for column, value in asked.items() if value is not None})
+        given = {column: value for column, value in asked.items() if value is not None}
+        return rows.where(**given), lambda: findings_beside(table_file)
     raise ConfigError("give either --store or --table: the rows to learn from")
+
+
+def _transfer(
+    screen: Screen,
+    device: str,
+    names: list[str],
+    budget: int,
+    place: Path,
+    dtype: Dtype | None,
+    config: Path | None,
+    wait_s: float,
+    seed: int,
+) -> TransferOutcome:
+    """Check what can be checked without the device, then open it, measure and learn."""
+    from pocketnas.transfer import read_source, transfer
+    from profiler.backends import open_backend
+    from profiler.store import Store
+
+    target = configured_device(config, device)
+    if device in names:
+        raise ConfigError(f"{device!r} cannot stand on itself", key="--from")
+    opening = Store(place) if place.is_file() else nullcontext()
+    with opening as opened, screen.progress(f"fitting the devices to learn from: {', '.join(names)}"):
+        sources = [read_source(name, opened, dtype, seed=seed) for name in names]
+    with open_backend(target, wait_s=wait_s) as backend, Store(place) as opened:
+        return transfer(backend, sources, budget, opened, screen, seed=seed)
+
+
+def _told(screen: Screen, outcome: TransferOutcome) -> dict[str, object]:
+    """Show what was chosen, and return it for the document."""
+    rows = [
+        [
+            row.workload.kind,
+            row.workload.network_key[:8],
+            "" if row.interval is None else f"{row.median_ms:.4g}",
+            row.verdict,
+        ]
+        for row in outcome.chosen
+    ]
+    if rows:
+        screen.show(table("measured for it", ["kind", "key", "median ms", "verdict"], rows, right=["median ms"]))
+    chosen = [
+        {
+            "kind": row.workload.kind,
+            "key": row.workload.network_key,
+            "median_ms": None if row.interval is None else row.median_ms,
+            "verdict": row.verdict,
+        }
+        for row in outcome.chosen
+    ]
+    return {"chosen": chosen, "rows_before": outcome.before, "rows_refused": outcome.refused}
 
 
 def _show(screen: Screen, card: ModelCard) -> None:
