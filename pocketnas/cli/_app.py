@@ -18,6 +18,7 @@ import typer
 from pocketnas.cli import (
     devices,
     doctor,
+    explain,
     fit,
     fusion,
     parse,
@@ -57,6 +58,7 @@ _COMMANDS = (
     ("search", search.command, "Find accurate networks within a budget."),
     ("verify", verify.command, "Measure, train and export what was found."),
     ("report", report.command, "Make report.html of a result."),
+    ("explain", explain.command, "Say where a predicted latency goes."),
     ("phone", phone.command, "Serve an emulated phone to ADB clients."),
     ("parse", parse.command, "Read a saved output of a benchmark tool or a phone."),
 )
