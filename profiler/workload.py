@@ -32,3 +32,8 @@ class Workload:
     def key(self) -> str:
         """Stable identity of the workload: the network's structure and the numeric type."""
         return f"{self.network.key}-{self.dtype}"
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether it stands for a part of networks: what lies around it there is not to be measured with it."""
+        return self.kind != "network"

@@ -20,7 +20,7 @@ class ModelFiles:
 
     def __init__(self, runtime: Runtime, limit_bytes: int) -> None:
         self._runtime, self._limit_bytes = runtime, limit_bytes
-        self._files: OrderedDict[str, ModelFile] = OrderedDict()
+        self._files: OrderedDict[tuple[str, bool], ModelFile] = OrderedDict()
         self._used_bytes = 0
 
     def file(self, workload: Workload) -> ModelFile:
@@ -29,11 +29,12 @@ class ModelFiles:
         Raises:
             WorkloadFailedError: The file format cannot hold the workload.
         """
-        if workload.key in self._files:
-            self._files.move_to_end(workload.key)
-            return self._files[workload.key]
+        key = workload.key, workload.is_kernel
+        if key in self._files:
+            self._files.move_to_end(key)
+            return self._files[key]
         file = write_model_file(self._runtime, workload)
-        self._files[workload.key] = file
+        self._files[key] = file
         self._used_bytes += len(file.content)
         while self._used_bytes > self._limit_bytes and len(self._files) > 1:
             _, dropped = self._files.popitem(last=False)

@@ -100,12 +100,12 @@ class OnnxRuntime(Runtime):
     accelerators = None
 
     def write_model(self, workload: Workload) -> bytes:
-        """Return an .onnx file, float32 only."""
+        """Return an .onnx file, float32 only; a kernel's tensors are channels first, as inside a network."""
         from profiler.formats import write_onnx
 
         if workload.dtype != "float32":
             raise NetworkError(f"{workload.dtype} models are written for litert and tflite-runtime only")
-        return write_onnx(_with_weights(workload))
+        return write_onnx(_with_weights(workload), channels_first=workload.is_kernel)
 
     def profiler_problem(self, version: str) -> str | None:
         """All versions that pocketnas installs write the trace."""
