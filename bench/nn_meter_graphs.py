@@ -1,53 +1,30 @@
 """Reads nn-Meter's published networks as the steps of an emulated phone: rows of a graph become small networks.
 
-Rows are [op, h, w, cin, oh, ow, cout, kernel, stride] in execution order; for concat and split the kernel column is
-the number of parts.  They tell no edges, so each row, with the activation right after it, is lowered as a network
-of its own: the law looks at one step at a time, and for it that is the same.
+Each row of an operator list, with the activation right after it, is lowered as a network of its own: the law looks
+at one step at a time, and for it that is the same.  A ReLU that comes after nothing of that kind stands for a batch
+norm that cannot be folded, too: MUL and ADD with RELU.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from profiler.network import (
-    Add,
-    AvgPool2d,
-    ChannelShuffle,
-    Concat,
-    Conv2d,
-    Dense,
-    DepthwiseConv2d,
-    GlobalAvgPool2d,
-    HardSigmoid,
-    HardSwish,
-    MaxPool2d,
-    Mul,
-    Network,
-    Operator,
-    Relu,
-    Relu6,
-    Split,
-    TensorSpec,
-)
+from profiler.catalogues.operator_lists import lower_row
 from profiler.phone.soc import Delegate, Step, steps_of
 
 Row = tuple[str, int, int, int, int, int, int, int, int]
 
-_ACTIVATIONS: Mapping[str, type[Operator]] = MappingProxyType({"relu": Relu, "relu6": Relu6, "hswish": HardSwish})
+_ACTIVATIONS = frozenset({"relu", "relu6", "hswish"})
 _ACTIVATED = frozenset({"conv", "dwconv", "fc", "add"})
-_SHUFFLE_GROUPS = 2
-_SE_RATIO = 4
 
 
 @dataclass(frozen=True)
@@ -137,83 +114,4 @@ def _steps_of_graph(rows: Sequence[Sequence[str | int]], delegate: Delegate) -> 
 
 @cache
 def _steps(row: Row, activation: str, delegate: Delegate) -> tuple[Step, ...]:
-    inputs, operators = _OPERATORS[row[0]](row)
-    if activation:
-        operators = [*operators, _ACTIVATIONS[activation]("activation", operators[-1].outputs)]
-    return steps_of(Network("row", inputs, operators, operators[-1].outputs), delegate=delegate)
-
-
-Built = tuple[list[TensorSpec], list[Operator]]
-
-
-def _image(row: Row) -> TensorSpec:
-    return TensorSpec("x", (1, row[1], row[2], row[3]))
-
-
-def _one(operator: Operator) -> Callable[[Row], Built]:
-    return lambda row: ([_image(row)], [operator])
-
-
-def _windowed(kind: Any, *, has_filters: bool = False) -> Callable[[Row], Built]:
-    """Return a builder of sliding windows; the padding is the one that gives the row's output size."""
-
-    def built(row: Row) -> Built:
-        _, height, _, channels, out_height, _, filters, kernel, stride = row
-        padding = "same"
-        if -(-height // stride) != out_height:
-            padding = "valid"
-            height = max(height, (out_height - 1) * stride + kernel)
-        sizes = {"kernel": (kernel, kernel), "stride": (stride, stride), "padding": padding}
-        operator = kind("op", ("x",), **sizes, **({"out_channels": filters} if has_filters else {}))
-        return [TensorSpec("x", (1, height, height, channels))], [operator]
-
-    return built
-
-
-def _sum(row: Row) -> Built:
-    image = _image(row)
-    return [image, TensorSpec("y", image.shape)], [Add("op", ("x", "y"))]
-
-
-def _concat(row: Row) -> Built:
-    parts = row[7]
-    channels = [row[6] // parts + (index < row[6] % parts) for index in range(parts)]
-    inputs = [TensorSpec(f"x{index}", (1, row[1], row[2], own)) for index, own in enumerate(channels)]
-    return inputs, [Concat("op", tuple(spec.name for spec in inputs))]
-
-
-def _normalised(row: Row) -> Built:
-    """An activation before a convolution: a batch norm that cannot be folded, so MUL and ADD with RELU."""
-    vectors = [TensorSpec(name, (1, 1, 1, row[3])) for name in ("scale", "shift")]
-    scaled = Mul("scaled", ("x", "scale"))
-    return [_image(row), *vectors], [scaled, Add("op", ("scaled", "shift")), Relu("relu", ("op",))]
-
-
-def _squeeze_excite(row: Row) -> Built:
-    return [_image(row)], [
-        GlobalAvgPool2d("pool", ("x",), True),
-        Conv2d("reduce", ("pool",), max(row[3] // _SE_RATIO, 1), (1, 1)),
-        Relu("relu", ("reduce",)),
-        Conv2d("restore", ("relu",), row[3], (1, 1)),
-        HardSigmoid("gate", ("restore",)),
-        Mul("op", ("x", "gate")),
-    ]
-
-
-_OPERATORS: Mapping[str, Callable[[Row], Built]] = MappingProxyType(
-    {
-        "conv": _windowed(Conv2d, has_filters=True),
-        "dwconv": _windowed(DepthwiseConv2d),
-        "maxpool": _windowed(MaxPool2d),
-        "avgpool": _windowed(AvgPool2d),
-        "fc": lambda row: ([TensorSpec("x", (1, row[3]))], [Dense("op", ("x",), row[6])]),
-        "gap": _one(GlobalAvgPool2d("op", ("x",))),
-        "add": _sum,
-        "concat": _concat,
-        "split": lambda row: ([_image(row)], [Split("op", ("x",), row[7])]),
-        "shuffle": _one(ChannelShuffle("op", ("x",), _SHUFFLE_GROUPS)),
-        "hswish": _one(HardSwish("op", ("x",))),
-        "relu": _normalised,
-        "se": _squeeze_excite,
-    }
-)
+    return steps_of(lower_row(row, activation, normalised=row[0] == "relu"), delegate=delegate)
