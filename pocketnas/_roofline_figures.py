@@ -45,6 +45,19 @@ def traffic_figure(device: DeviceExplanation, networks: Sequence[NetworkExplanat
     return _ranged(figure, xs, ys)
 
 
+def legend(figure: Figure) -> list[tuple[str, str, str]]:
+    """Return the key of a figure, a line for each series: colour, glyph and name."""
+    key = []
+    for series in figure["data"]:
+        if series["mode"] == "lines":
+            dashed = series["line"]["dash"] == "dash"
+            key.append((series["line"]["color"], "╌╌" if dashed else "━━", series["name"]))
+        else:
+            hollow = series["marker"]["symbol"] == "diamond-open"
+            key.append((series["marker"]["color"], "◇" if hollow else "●", series["name"]))
+    return key
+
+
 def _arithmetic_roofs(roofline: Roofline, xs: tuple[float, float]) -> list[dict[str, Any]]:
     """Draw the bandwidth's slope up to the ridge and the peak from there on; dashed where it is only a bound."""
     lines = []
@@ -117,8 +130,8 @@ def _extent(series: Sequence[dict[str, Any]]) -> tuple[tuple[float, float], tupl
 
 
 def _log_figure(data: list[dict[str, Any]], x_title: str, y_title: str) -> Figure:
-    layout = blank_layout(x_title, y_title, height=460)
-    layout["legend"] = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "font": {"size": 12}}
+    layout = blank_layout(x_title, y_title, height=400)
+    layout["showlegend"] = False  # a narrow page has no room for it inside the figure; see `legend`
     layout["margin"]["t"] = 12
     for axis in ("xaxis", "yaxis"):
         layout[axis] |= {"type": "log", "exponentformat": "none", "dtick": 1, "zeroline": False}

@@ -63,7 +63,7 @@ def render(device: DeviceExplanation, networks: Sequence[NetworkExplanation]) ->
         reading=reading(device),
         families=families(device.kernels),
         networks=[(network, _bars(network)) for network in networks],
-        drawn=sorted(figures),
+        legends={name: _roofline_figures.legend(figure) for name, figure in figures.items()},
         waits_for=WAITS_FOR,
         evidence=EVIDENCE,
         version=version("pocketnas"),
