@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -167,8 +167,9 @@ def _show(screen: Screen, findings: FusionFindings) -> None:
     where = f"{findings.runtime} {findings.runtime_version}, {findings.accelerator}, {findings.dtype}"
     title = f"fusion on {findings.device} ({findings.source}, {where}, {findings.processor})"
     screen.show(table(title, _COLUMNS, rows, right=_FIGURES))
-    fused = sorted(_name(chain) for chain in findings.rules.chains)
-    screen.show(f"run as one step: {', '.join(fused) or 'nothing'}")
+    screen.show("runs as one step, by this and by the built-in rules:")
+    for first, following in _by_beginning(findings.rules.chains).items():
+        screen.show(f"  {_name(first)} with {', '.join(following)}")
     for found in chains:
         if found.verdict != "unclear" and not found.agrees:
             built_in = "fuse it" if found.built_in else "leave it apart"
@@ -192,6 +193,14 @@ def _row(found: ChainFinding) -> list[str]:
         found.how,
         ("fused" if found.built_in else "apart") + ("" if found.agrees else " (corrected)"),
     ]
+
+
+def _by_beginning(chains: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:
+    """Return what may follow each beginning of a chain."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for chain in sorted(chains):
+        found.setdefault(chain[:-1], []).append(chain[-1])
+    return found
 
 
 def _document(findings: FusionFindings) -> dict[str, object]:

@@ -14,8 +14,8 @@ from profiler.network import AvgPool2d, Conv2d, MaxPool2d, Network, TensorSpec
 from profiler.runtimes.operator_profile import OperatorTime
 from profiler.workload import Dtype, Workload
 
-_LAYOUT_ROWS = frozenset({"ReorderInput", "ReorderOutput"})
-"""Rows that turn the layout of data at the ends of ONNX Runtime's blocked convolutions, and are no operators."""
+_LAYOUT_ROWS = frozenset({"ReorderInput", "ReorderOutput", "Transpose"})
+"""Rows in which ONNX Runtime turns the layout of data around its blocked convolutions: often no operator's."""
 
 _FUSED_NAME = re.compile(r"^Fused(?=[A-Z])")
 """ONNX Runtime calls a product that took an activation FusedGemm, and one that did not Gemm."""

@@ -22,12 +22,18 @@ if TYPE_CHECKING:
     from profiler.store import Store
 
 _MOST_ROUNDS = 12
-"""Twice the least: a verdict needs one side of one half, not a latency to the percent."""
+_TARGET_RELATIVE_HALF_WIDTH = 0.04
+"""Both are looser than for kernels: a verdict needs one side of one half, not a latency to the percent."""
 
 
 def pair_protocol(protocol: Protocol) -> Protocol:
-    """Return the protocol of a campaign of pair tests, with the numbers of one for kernels."""
-    return replace(protocol, name=PAIR_TESTS, max_rounds=max(protocol.rounds, _MOST_ROUNDS))
+    """Return the protocol of a campaign of pair tests, with the other numbers of one for kernels."""
+    return replace(
+        protocol,
+        name=PAIR_TESTS,
+        max_rounds=max(protocol.rounds, _MOST_ROUNDS),
+        target_relative_half_width=_TARGET_RELATIVE_HALF_WIDTH,
+    )
 
 
 def measure_pairs(

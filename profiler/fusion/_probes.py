@@ -8,7 +8,7 @@ on those of real networks the operator in question is a few percent of the whole
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -100,21 +100,27 @@ class _Draft:
         self.inputs.append(TensorSpec(f"x{len(self.inputs)}", shape))
         return self.inputs[-1].name
 
-    def shape(self, otherwise: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of what the chain carries; `otherwise` at its start."""
-        return self.carried.shape if self.carried else otherwise
+    def twin(self) -> str:
+        """Return what the chain so far gives for other inputs: the other branch of a sum.
+
+        Runtimes that change the layout of data fuse a sum only where both sides have that layout.
+        """
+        names = {spec.name: self.side(spec.shape) for spec in tuple(self.inputs)}
+        for operator in tuple(self.operators):
+            renamed = replace(
+                operator, name=f"twin/{operator.name}", inputs=tuple(names[name] for name in operator.inputs)
+            )
+            names[operator.name] = renamed.name
+            self.operators.append(renamed)
+        return self.operators[-1].name
 
     def append(self, operator: Operator) -> None:
         self.operators.append(operator)
-        tensors = self.network().tensors
-        self.carried = tensors[operator.outputs[0]]
+        self.carried = Network("kernel", self.inputs, self.operators, (operator.name,)).tensors[operator.name]
 
     @property
     def name(self) -> str:
         return f"k{len(self.operators)}"
-
-    def network(self) -> Network:
-        return Network("kernel", self.inputs, self.operators, self.operators[-1].outputs)
 
 
 def _conv2d(draft: _Draft) -> Operator:
@@ -147,8 +153,9 @@ def _dense(draft: _Draft) -> Operator:
 
 def _joining(kind: type[Add] | type[Mul]) -> Callable[[_Draft], Operator]:
     def make(draft: _Draft) -> Operator:
-        shape = draft.shape(draft.size.map)
-        return kind(draft.name, (draft.read(shape), draft.side(shape)))
+        if draft.carried is None:
+            return kind(draft.name, (draft.side(draft.size.map), draft.side(draft.size.map)))
+        return kind(draft.name, (draft.carried.name, draft.twin()))
 
     return make
 
@@ -213,13 +220,17 @@ class Probe:
 
     @cached_property
     def whole(self) -> Network:
-        """The chain (AB)."""
-        return self._build(len(self.chain))
+        """The chain (AB), with both branches where it sums."""
+        draft = _Draft(self.chain, self.size)
+        for kind in self.chain:
+            draft.append(_MAKERS[kind](draft))
+        return Network("kernel", draft.inputs, draft.operators, draft.operators[-1].outputs)
 
     @cached_property
     def before(self) -> Network:
-        """The chain without its last operator (A)."""
-        return self._build(len(self.chain) - 1)
+        """All that comes before the last operator (A)."""
+        last = self.whole.operators[-1]
+        return Network("kernel", self.whole.inputs, self.whole.operators[:-1], tuple(dict.fromkeys(last.inputs)))
 
     @cached_property
     def last(self) -> Network:
@@ -227,12 +238,6 @@ class Probe:
         operator = self.whole.operators[-1]
         specs = [self.whole.tensors[name] for name in operator.inputs]
         return Network("kernel", specs, [operator], operator.outputs)
-
-    def _build(self, length: int) -> Network:
-        draft = _Draft(self.chain, self.size)
-        for kind in self.chain[:length]:
-            draft.append(_MAKERS[kind](draft))
-        return draft.network()
 
 
 def call_network() -> Network:
