@@ -7,6 +7,7 @@ from profiler.fusion._lookup import (
     findings_for_rows,
     fusion_findings_for,
     fusion_rules_for,
+    rules_for_rows,
     stored_findings,
 )
 from profiler.fusion._operator_rows import profile_chains, verdict_of_rows
@@ -51,6 +52,7 @@ __all__ = [
     "pair_protocol",
     "profile_chains",
     "read_fusion_file",
+    "rules_for_rows",
     "rules_from",
     "saved_share",
     "stored_findings",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profiler.fusion._files import fusion_file_of, read_fusion_file
-from profiler.fusion.evidence import FusionFindings
+from profiler.fusion.evidence import FusionFindings, rules_from
 from profiler.kernels import FusionRules
 from profiler.measure.records import Configuration
 from profiler.workload import Dtype
@@ -65,6 +65,20 @@ def findings_for_rows(findings: Iterable[FusionFindings], rows: LatencyTable) ->
     fitting = [found for found in findings if origins == [{column: getattr(found, column) for column in columns}]]
     rules = {found.rules.chains for found in fitting}
     return fitting[-1] if len(rules) == 1 else None
+
+
+def rules_for_rows(findings: Iterable[FusionFindings], rows: LatencyTable) -> FusionRules | None:
+    """Return the rules to cut networks by when the kernels of a table are learnt from; None without findings for it.
+
+    What was found fused is one kernel. What was found apart is two, unless the table holds it as one, as tables do
+    that were measured by the built-in rules: a chain that was measured as a whole has the right latency either way.
+    """
+    found = findings_for_rows(findings, rows)
+    if found is None:
+        return None
+    measured = {tuple(kind.split("+")) for kind in rows.kernels().frame["kind"].unique()}
+    whole = {kinds[:end] for kinds in measured for end in range(2, len(kinds) + 1)}
+    return rules_from(found.rules.chains | (found.built_in & whole), {})
 
 
 def _deciding(configuration: Configuration) -> Configuration:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from profiler.backends.base import Backend
 from profiler.errors import MeasurementError, MergedProfileError
-from profiler.fusion._probes import SIZES, Probe, Size
+from profiler.fusion._probes import SIZES, Probe, Size, kind_of
 from profiler.fusion.evidence import Chain, FusionEvidence, FusionVerdict
 from profiler.network import AvgPool2d, Conv2d, MaxPool2d, Network, TensorSpec
 from profiler.runtimes.operator_profile import OperatorTime
@@ -94,7 +94,7 @@ class _Profiles:
 
     def rows(self, network: Network) -> tuple[OperatorTime, ...]:
         """Return the rows of a network in execution order."""
-        work = Workload(network, self._dtype)
+        work = Workload(network, self._dtype, kind_of(network))
         if work.key not in self._known:
             profile = self._backend.profile_operators(work, warmup_runs=_WARMUP_RUNS, runs=_RUNS)
             self._known[work.key] = profile.operators

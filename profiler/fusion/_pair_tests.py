@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from profiler.backends.base import Backend
-from profiler.fusion._probes import SIZES, Probe, Size, call_network
+from profiler.fusion._probes import SIZES, Probe, Size, call_network, kind_of
 from profiler.fusion._verdict import PairTimes, saved_share
 from profiler.fusion.evidence import Chain, FusionEvidence
 from profiler.measure.campaign import Progress, measure
@@ -75,7 +75,7 @@ def measure_pairs(
 
 
 def _workload(network: Network, dtype: Dtype) -> Workload:
-    return Workload(network, dtype, "+".join(operator.kind for operator in network.operators))
+    return Workload(network, dtype, kind_of(network))
 
 
 def _evidence(

@@ -146,7 +146,7 @@ class FusionFindings(_Record):
     @property
     def chains(self) -> tuple[ChainFinding, ...]:
         """What was found of each chain, in the order of the evidence."""
-        built_in = _built_in(self.runtime)
+        built_in = self.built_in
         by_chain: defaultdict[Chain, list[FusionEvidence]] = defaultdict(list)
         for found in self.evidence:
             by_chain[found.chain].append(found)
@@ -156,9 +156,14 @@ class FusionFindings(_Record):
         )
 
     @property
+    def built_in(self) -> frozenset[Chain]:
+        """Chains that the runtime's built-in rules fuse."""
+        return _built_in(self.runtime)
+
+    @property
     def rules(self) -> FusionRules:
         """The built-in rules of the runtime, corrected by what was found."""
-        return rules_from(_built_in(self.runtime), {found.chain: found.fused for found in self.chains})
+        return rules_from(self.built_in, {found.chain: found.fused for found in self.chains})
 
     def with_evidence(self, evidence: Sequence[FusionEvidence]) -> FusionFindings:
         """Return the findings with more evidence, which replaces what is there of the same chain and way."""
