@@ -1,5 +1,6 @@
 """Learns: kernel and network predictors with intervals and a domain; reads tables, never touches a device."""
 
+from predictor._batch import NetworkPredictions
 from predictor._card import Accuracy, FamilyCard, ModelCard
 from predictor._kernel_predictor import KernelPredictor
 from predictor._network_predictor import NetworkPredictor
@@ -16,6 +17,7 @@ __all__ = [
     "KernelPredictor",
     "KernelShare",
     "ModelCard",
+    "NetworkPredictions",
     "NetworkPredictor",
     "Prediction",
     "Roofline",

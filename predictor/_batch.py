@@ -5,6 +5,8 @@ The kernels are predicted once, whatever the number of networks; what is left is
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,8 @@ import numpy.typing as npt
 
 from predictor._composition import Composition, Parts
 from predictor._features import FloatArray
+from predictor.errors import PredictorError
+from profiler.kernels import Kernel
 
 Counts = npt.NDArray[np.integer[Any]] | FloatArray
 BoolArray = npt.NDArray[np.bool_]
@@ -39,6 +43,25 @@ class NetworkPredictions:
 
     def __len__(self) -> int:
         return len(self.latency_ms)
+
+
+def occurring(kernels: Sequence[Kernel], counts: Counts) -> BoolArray:
+    """Return which kernels occur in any network. Shape: (len(kernels),).
+
+    Raises:
+        PredictorError: A kernel is there twice, counts have another shape or are below 0, or a network has no kernel.
+    """
+    if counts.ndim != 2 or counts.shape[1] != len(kernels):
+        raise PredictorError(f"counts of {len(kernels)} kernels have shape (n, {len(kernels)}), not {counts.shape}")
+    repeated = [kernel.describe() for kernel, times in Counter(kernels).items() if times > 1]
+    if repeated:
+        raise PredictorError(f"the kernel {repeated[0]!r} has two columns of counts; add them up")
+    if counts.size and not counts.min() >= 0:
+        raise PredictorError("a count of kernels is below 0 or no number")
+    some = counts.any(axis=1)
+    if not some.all():
+        raise PredictorError(f"network {int(np.argmin(some)) + 1} has no kernels")
+    return np.asarray(counts.any(axis=0))
 
 
 def compose(composition: Composition, parts: Parts, in_domain: BoolArray, counts: Counts) -> NetworkPredictions:

@@ -76,11 +76,14 @@ class OnceForAllBlock:
             known = ", ".join(_LOWER)
             raise ArchitectureTextError(f"is none of {known} with its attributes", text=text)
         values = [int(attributes[name]) for name in expected]
-        read, written_shape = (sizes[0], sizes[1], sizes[2]), (written[0], written[1], written[2])
-        block = cls(found[1], read, written_shape, *values[:3])
+        block = cls(found[1], (sizes[0], sizes[1], sizes[2]), (written[0], written[1], written[2]))
         if values:
+            expand, kernel, stride = values[:3]
             short_cut, squeeze_excite, hard_swish = (bool(value) for value in values[3:])
-            block = replace(block, short_cut=short_cut, squeeze_excite=squeeze_excite, hard_swish=hard_swish)
+            block = replace(
+                block, expand=expand, kernel=kernel, stride=stride, short_cut=short_cut, squeeze_excite=squeeze_excite,
+                hard_swish=hard_swish,
+            )  # fmt: skip
         if problem := block._problem():
             raise ArchitectureTextError(problem, text=text)
         return block
