@@ -19,7 +19,7 @@ from pocketnas._rows_so_far import rows_so_far
 from pocketnas.profiling import measure_workloads, space_workloads, verdict_counts
 from predictor import NetworkPredictor, Transfer
 from predictor.errors import SourceMismatchError, TrainingRowsError
-from profiler.fusion import findings_for_rows, fusion_rules_for, stored_findings
+from profiler.fusion import fusion_rules_for, rules_for_rows, stored_findings
 from profiler.measure import PROTOCOLS, CampaignRecord, Configuration, Measurement, Protocol
 from profiler.network import Network
 from profiler.table import LatencyTable, table, table_of
@@ -97,8 +97,8 @@ def read_source(name: str, store: Store | None, dtype: Dtype | None, *, seed: in
             f"{name!r} is neither a device with rows in the store, which has {known}, nor a {PREDICTOR_SUFFIX} file"
         )
     rows = _of_one_type(name, table(store, device=name).usable(), dtype)
-    findings = findings_for_rows(stored_findings(store), rows)
-    return SourceOfTransfer(NetworkPredictor(rules=findings.rules if findings else None, seed=seed).fit(rows), rows)
+    rules = rules_for_rows(stored_findings(store), rows)
+    return SourceOfTransfer(NetworkPredictor(rules=rules, seed=seed).fit(rows), rows)
 
 
 def transfer(

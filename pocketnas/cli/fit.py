@@ -136,13 +136,13 @@ def _fit_rows(
 ) -> ModelCard:
     """Fit on rows that are there, and write the predictor."""
     from predictor import NetworkPredictor
-    from profiler.fusion import findings_for_rows
+    from profiler.fusion import rules_for_rows
 
     rows, findings = _rows(store, table_file, device, source)
     rows = rows if dtype is None else rows.where(dtype=dtype)
-    found = findings_for_rows(findings(), rows)
+    rules = rules_for_rows(findings(), rows)
     with screen.progress(f"fitting on {len(rows)} rows"):
-        predictor = NetworkPredictor(rules=found.rules if found else None, seed=seed).fit(rows)
+        predictor = NetworkPredictor(rules=rules, seed=seed).fit(rows)
     predictor.save(out)
     return predictor.card
 

@@ -43,6 +43,9 @@ def command(
 ) -> None:
     """Show latencies, one row a workload, slowest first; or write them to a file.
 
+    What `pocketnas fusion` found on the devices goes beside an exported file, as NAME.fusion.json, where `fit --table`
+    finds it.
+
     Example: pocketnas table --store host.db --kind depthwise_conv2d
 
     Example: pocketnas table --store host.db --export host.parquet
@@ -56,9 +59,26 @@ def command(
     if export is not None:
         rows.write(export)
         screen.show(f"{len(rows)} rows in {export}")
-        screen.document({"rows": len(rows), "export": str(export)})
+        fusion = _export_fusion(store, export, rows)
+        if fusion is not None:
+            screen.show(f"what is known of fusion on its devices in {fusion}")
+        screen.document({"rows": len(rows), "export": str(export), "fusion": str(fusion) if fusion else None})
         return
     _show(screen, rows, limit)
+
+
+def _export_fusion(place: Path, export: Path, rows: LatencyTable) -> Path | None:
+    """Write the findings of fusion on the table's devices beside it; None where the store has none."""
+    from profiler.fusion import fusion_file_of, stored_findings, write_fusion_file
+    from profiler.store import Store
+
+    origins = set(rows.frame[["device", "source"]].itertuples(index=False, name=None))
+    with Store(place) as store:
+        findings = [found for found in stored_findings(store) if (found.device, found.source) in origins]
+    if not findings:
+        return None
+    write_fusion_file(fusion_file_of(export), findings)
+    return fusion_file_of(export)
 
 
 def _show(screen: Screen, rows: LatencyTable, limit: int) -> None:
