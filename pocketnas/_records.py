@@ -104,7 +104,8 @@ def kernel_costs(predictor: NetworkPredictor, network: Network) -> tuple[KernelC
     """Return the predicted share of each kernel in a network's latency."""
     shares = predictor.predict(network).kernels
     return tuple(
-        KernelCost(kernel=share.kernel, predicted_ms=share.latency_ms, in_domain=share.in_domain) for share in shares
+        KernelCost(kernel=share.kernel, predicted_ms=share.latency_ms, in_domain=share.in_domain, bound=share.bound)
+        for share in shares
     )
 
 

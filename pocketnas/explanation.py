@@ -21,6 +21,17 @@ EVIDENCE: Mapping[Evidence, str] = MappingProxyType(
 )
 """How a person is told what a latency rests on, where that is not kernels like it; from strong to weak."""
 
+WAITS_FOR: Mapping[str, str] = MappingProxyType(
+    {
+        "compute": "arithmetic",
+        "memory": "memory",
+        "overhead": "its call",
+        "call": "the network's call",
+        "unknown": "not determined",
+    }
+)
+"""What a bound is called where a person reads it."""
+
 
 @dataclass(frozen=True)
 class Amounts:

@@ -10,20 +10,19 @@ from pathlib import Path
 
 from pocketnas import _roofline_figures
 from pocketnas._page import render_page
-from pocketnas.explanation import EVIDENCE, DeviceExplanation, Evidence, ExplainedKernel, NetworkExplanation, families
+from pocketnas.explanation import (
+    EVIDENCE,
+    WAITS_FOR,
+    DeviceExplanation,
+    Evidence,
+    ExplainedKernel,
+    NetworkExplanation,
+    families,
+)
 from profiler.whole_file import write_whole_file
 
 # A network has tens of kernels; below the largest of them the bars are too short to tell apart.
 _MOST_BARS = 14
-
-WAITS_FOR = {
-    "compute": "arithmetic",
-    "memory": "memory",
-    "overhead": "its call",
-    "call": "the network's call",
-    "unknown": "not determined",
-}
-"""What a bound is called where a person reads it."""
 
 
 @dataclass(frozen=True)

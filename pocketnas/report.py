@@ -9,7 +9,8 @@ from typing import Any
 
 from pocketnas import _figures
 from pocketnas._page import render_page
-from pocketnas.result import OperatorCost, SearchResult
+from pocketnas.explanation import WAITS_FOR
+from pocketnas.result import KernelCost, OperatorCost, SearchResult
 from profiler.whole_file import write_whole_file
 
 FILE_NAME = "report.html"
@@ -23,6 +24,7 @@ class _Bar:
     label: str
     latency_ms: float
     percent_of_largest: float
+    note: str
 
 
 def write_report(result: SearchResult, folder: Path) -> Path:
@@ -47,8 +49,8 @@ def render(result: SearchResult) -> str:
         _drawn(result),
         result=result,
         chosen=result.chosen,
-        kernel_bars=_bars([(kernel.kernel, kernel.predicted_ms) for kernel in result.kernels]),
-        operator_bars=_bars([(_operator(cost), cost.mean_ms or 0.0) for cost in result.operators]),
+        kernel_bars=_bars([(kernel.kernel, kernel.predicted_ms, _bound(kernel)) for kernel in result.kernels]),
+        operator_bars=_bars([(_operator(cost), cost.mean_ms or 0.0, "") for cost in result.operators]),
         covered=sum(point.covered for point in result.predictor.calibration),
     )
 
@@ -62,14 +64,18 @@ def _drawn(result: SearchResult) -> dict[str, Any]:
     return figures
 
 
-def _bars(costs: Sequence[tuple[str, float]]) -> list[_Bar]:
-    """The largest costs in order, and the sum of the others."""
+def _bars(costs: Sequence[tuple[str, float, str]]) -> list[_Bar]:
+    """The largest costs in order, and the sum of the others; each is (label, ms, note)."""
     ordered = sorted(costs, key=lambda cost: -cost[1])
     shown, rest = ordered[:_MOST_BARS], ordered[_MOST_BARS:]
     if rest:
-        shown.append((f"the other {len(rest)}", sum(latency_ms for _, latency_ms in rest)))
-    largest_ms = max((latency_ms for _, latency_ms in shown), default=0.0) or 1.0
-    return [_Bar(label, latency_ms, max(0.0, 100 * latency_ms / largest_ms)) for label, latency_ms in shown]
+        shown.append((f"the other {len(rest)}", sum(latency_ms for _, latency_ms, _ in rest), ""))
+    largest_ms = max((latency_ms for _, latency_ms, _ in shown), default=0.0) or 1.0
+    return [_Bar(label, latency_ms, max(0.0, 100 * latency_ms / largest_ms), note) for label, latency_ms, note in shown]
+
+
+def _bound(cost: KernelCost) -> str:
+    return "" if cost.bound is None else f"waits for {WAITS_FOR[cost.bound]}"
 
 
 def _operator(cost: OperatorCost) -> str:

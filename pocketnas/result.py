@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, FiniteFloat
 
 from pocketnas._json_file import JsonFile, Part
+from predictor import Bound
 from profiler.measure import Verdict
 from profiler.workload import Source
 
@@ -116,11 +117,19 @@ class CalibrationPoint(Part):
 
 
 class KernelCost(Part):
-    """The predicted share of one kernel in the latency of the chosen network."""
+    """The predicted share of one kernel in the latency of the chosen network.
+
+    Attributes:
+        kernel: Its description.
+        predicted_ms: What it adds.
+        in_domain: Whether configurations like it were measured.
+        bound: What it waits for; None where the predictor's table does not tell.
+    """
 
     kernel: str
     predicted_ms: FiniteFloat
     in_domain: bool
+    bound: Bound | None = None
 
 
 class OperatorCost(Part):

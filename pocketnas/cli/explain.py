@@ -135,8 +135,7 @@ def _rows(table_file: Path | None, store: Path | None, wanted: Mapping[str, Any]
 
 
 def _show_network(screen: Screen, network: NetworkExplanation) -> None:
-    from pocketnas.explanation import EVIDENCE
-    from pocketnas.explanation_page import WAITS_FOR
+    from pocketnas.explanation import EVIDENCE, WAITS_FOR
 
     show_prediction(screen, network.model, network.prediction, network.learnt_from, network.label)
     rows: list[list[object]] = [
