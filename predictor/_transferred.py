@@ -19,16 +19,13 @@ from predictor._common_costs import CommonCosts, CommonWork
 from predictor._composition import Composition
 from predictor._conformal import HeldOut, calibrated_factor
 from predictor._costs import INTERVAL_DEVIATIONS, Estimate
-from predictor._features import TERMS, FloatArray, activation_megabytes
+from predictor._features import FloatArray, activation_megabytes
 from predictor._through_sum import FactorPrior, FactorProcess, LabelledRows, SummedFactors
 from profiler.kernels import Kernel
 
 _LEVEL, _FAMILY, _SHAPE, _OCTAVES = 1.0, 0.3, 0.15, 3.0
 """Of the log factors between devices: of all kernels, of a family, and of a configuration with those within three
 octaves of it. Between emulated phones, and between published ones, families differ by 20 to 40 %."""
-
-_CONTRAST, _TERM = 1.0, 0.3
-"""A new device may lie as far beyond a source as the sources lie apart; the physical terms differ as families do."""
 
 _NOISE = 0.015
 """Log error of a label, and of what networks are beyond their kernels, where `Composition` assumes the same."""
@@ -50,8 +47,7 @@ _OWN = 3
 
 def transfer_process(common: CommonCosts, kernels: Sequence[Kernel]) -> FactorProcess:
     """Return the process of the log factors, laid over kernels: those of labels or of candidates."""
-    directions = (_CONTRAST,) * common.contrasts + (_TERM,) * len(TERMS)
-    prior = FactorPrior(_LEVEL, _FAMILY, _SHAPE, octaves=_OCTAVES, noise=_NOISE, directions=directions)
+    prior = FactorPrior(_LEVEL, _FAMILY, _SHAPE, octaves=_OCTAVES, noise=_NOISE, directions=common.priors)
     return FactorProcess.over(kernels, prior)
 
 
@@ -211,7 +207,10 @@ def fit_transferred(common: CommonCosts, rows: LabelledRows) -> TransferFit:
     held_out = _left_out(linear, precision, observed, root)
     alone = rows.alone
     kernels, networks = _subset(held_out, alone), _subset(held_out, ~alone)
-    known = networks if len(networks.scores) >= _ENOUGH_NETWORKS else held_out
+    factor = calibrated_factor((networks if len(networks.scores) >= _ENOUGH_NETWORKS else held_out).scores)
+    if alone.all():
+        # Kernels do not show how they make networks: how far that is off is assumed, and no label narrows it.
+        factor = max(factor, INTERVAL_DEVIATIONS)
     # The numbers beside the factors are taken as found: what is left open of them goes with networks' own deviation.
     factors = SummedFactors(process, weights[:-_OWN], _root(gram[:-_OWN, :-_OWN]))
     there = moved_composition(model.composition, process, weights)
@@ -221,7 +220,7 @@ def fit_transferred(common: CommonCosts, rows: LabelledRows) -> TransferFit:
         networks=int(np.sum(~alone)),
         smallest_ms=float(sizes_ms.min(initial=np.inf)) if len(sizes_ms) else 0.0,
         largest_ms=float(sizes_ms.max(initial=0.0)),
-        factor=calibrated_factor(known.scores),
+        factor=factor,
     )
     costs = TransferredCosts(common, factors, there.call_ms, there.handover_ms, there.scale)
     settled = len(gram) - float(np.trace(np.linalg.inv(gram + np.eye(len(gram)))))

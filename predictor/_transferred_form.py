@@ -36,6 +36,8 @@ class _TransferredPart(Part):
 def write_transferred(costs: TransferredCosts, writer: PartWriter) -> dict[str, Any]:
     """Return the part of the document for transferred costs; their arrays go to the writer."""
     writer.put("term_costs", costs.common.term_costs)
+    for index, doubts in enumerate(costs.common.doubts):
+        writer.put(f"doubts-{index}", doubts)
     sources = tuple(
         _SourcePart(
             device=source.device,
@@ -65,9 +67,10 @@ def read_transferred(document: Mapping[str, Any], reader: PartReader) -> Transfe
         SourceDevice(source.device, reader.costs(f"source-{index}", source.costs), _composition(source))
         for index, source in enumerate(part.sources)
     )
-    common = CommonCosts(sources, reader.non_negative("term_costs", len(TERMS)))
+    doubts = tuple(reader.take(f"doubts-{index}", None, None, empty=True) for index in range(len(sources)))
+    common = CommonCosts(sources, reader.non_negative("term_costs", len(TERMS)), doubts)
     factors = read_factors(part.factors, reader.within("factors"))
-    if len(factors.process.prior.directions) != common.directions:
+    if len(factors.process.prior.directions) != len(common.priors):
         reader.refuse("its factors are not those of its sources")
     return TransferredCosts(common, factors, part.call_ms, part.handover_ms, part.scale)
 
