@@ -45,6 +45,10 @@ class Screen(Generic[G]):
         assessments = self.assessor.assess(genotypes)
         return [self._evaluation(*pair) for pair in zip(genotypes, assessments, strict=True)]
 
+    def violations(self, genotypes: Sequence[G]) -> list[float]:
+        """Return by how much each genotype breaks the constraint, without lowering where that is not needed."""
+        return [self.constraint.violation(assessment) for assessment in self.assessor.assess(genotypes)]
+
     def _evaluation(self, genotype: G, assessment: Assessment) -> Evaluation[G]:
         prediction = assessment.prediction
 
@@ -53,7 +57,7 @@ class Screen(Generic[G]):
 
         return Evaluation(
             genotype,
-            assessment.network_key,
+            self.space.lower(genotype).key,
             latency_ms=recorded(prediction.latency_ms),
             low_ms=recorded(prediction.low_ms),
             high_ms=recorded(prediction.high_ms),
@@ -83,18 +87,27 @@ def find_feasible(screen: Screen[G], count: int, tries: int, rng: np.random.Gene
         InfeasibleError: No architecture that was looked at keeps to the constraint.
         SearchError: The predictor has no evidence on any of them.
     """
-    found = {judged.genotype.key: judged for judged in screen.judge(_distinct_samples(screen.space, count, rng))}
-    while sum(judged.feasible for judged in found.values()) < count and len(found) < tries:
-        parents = [judged.genotype for judged in _least_violating(found.values(), count)]
+    found: dict[str, _Candidate[G]] = {}
+    new = _distinct_samples(screen.space, count, rng)
+    while new:
+        found |= {candidate.genotype.key: candidate for candidate in map(_Candidate, new, screen.violations(new))}
         batch = min(count, tries - len(found))
-        new = Offspring(screen.space, parents, OffspringShares(), avoid=found.keys()).make(batch, rng)
-        if not new:
+        if batch <= 0 or sum(candidate.violation <= 0 for candidate in found.values()) >= count:
             break
-        found |= {judged.genotype.key: judged for judged in screen.judge(new)}
+        parents = [candidate.genotype for candidate in _least_violating(found.values(), count)]
+        new = Offspring(screen.space, parents, OffspringShares(), avoid=found.keys()).make(batch, rng)
     chosen = _least_violating(found.values(), count)
-    if not chosen[0].feasible:
+    if chosen[0].violation > 0:
         _refuse(screen, chosen[0], len(found))
-    return chosen
+    return screen.judge([candidate.genotype for candidate in chosen])
+
+
+@dataclass(frozen=True)
+class _Candidate(Generic[G]):
+    """A genotype that was looked at, and by how much it breaks the constraint."""
+
+    genotype: G
+    violation: float
 
 
 def _distinct_samples(space: SearchSpace[G], count: int, rng: np.random.Generator) -> list[G]:
@@ -103,19 +116,18 @@ def _distinct_samples(space: SearchSpace[G], count: int, rng: np.random.Generato
     return [first, *rest]
 
 
-def _least_violating(judged: Iterable[Evaluation[G]], count: int) -> list[Evaluation[G]]:
-    return sorted(judged, key=lambda evaluation: evaluation.violation)[:count]
+def _least_violating(found: Iterable[_Candidate[G]], count: int) -> list[_Candidate[G]]:
+    return sorted(found, key=lambda candidate: candidate.violation)[:count]
 
 
-def _refuse(screen: Screen[G], closest: Evaluation[G], tries: int) -> None:
-    assessment = screen.assessor.assess([closest.genotype])[0]
-    gap = screen.constraint.excess(assessment)
+def _refuse(screen: Screen[G], closest: _Candidate[G], tries: int) -> None:
     if not math.isfinite(closest.violation):
-        unknown = ", ".join(assessment.prediction.out_of_domain[:3])
+        unknown = ", ".join(screen.assessor.unknown(closest.genotype)[:3])
         raise SearchError(
             f"the predictor has no evidence on any of {tries} architectures of this space (such as {unknown}); "
             "profile kernels of this space and fit again"
         )
+    gap = screen.constraint.excess(screen.assessor.assess([closest.genotype])[0])
     raise InfeasibleError(
         screen.constraint.description,
         closest=json.dumps(screen.space.encode(closest.genotype)),

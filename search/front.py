@@ -12,7 +12,7 @@ from search.algorithms.sorting import Floats, Indices, non_dominated_sort
 from search.space import G
 
 if TYPE_CHECKING:
-    from predictor import Prediction
+    from search.assessment import PredictedLatency
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class FrontMember(Generic[G]):
     genotype: G
     network_key: str
     accuracy: float
-    prediction: Prediction
+    prediction: PredictedLatency
     macs: int
     parameters: int
 

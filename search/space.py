@@ -103,13 +103,15 @@ class SearchSpace(ABC, Generic[G]):
             GenotypeError: The value is anything else than what `encode` makes.
         """
 
-    def kernel_counts(self, genotypes: Sequence[G], rules: FusionRules) -> tuple[tuple[Kernel, ...], KernelCounts]:
+    def kernel_counts(
+        self, genotypes: Sequence[G] | npt.NDArray[Any], rules: FusionRules
+    ) -> tuple[tuple[Kernel, ...], KernelCounts]:
         """Return how often the networks of genotypes have each kernel.
 
         A space that can tell this without lowering answers for many genotypes at once; the answer is the same.
 
         Args:
-            genotypes: Of this space. Length n.
+            genotypes: Of this space, or an array of them where it has such. Length n.
             rules: What the runtime fuses.
 
         Returns:

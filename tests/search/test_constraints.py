@@ -14,7 +14,7 @@ from tests.search._toy import toy_prediction
 
 
 def assessment(prediction: Prediction, parameters: int = 100) -> Assessment:
-    return Assessment("key", prediction, macs=10, parameters=parameters)
+    return Assessment(prediction, macs=10, parameters=parameters)
 
 
 @pytest.mark.parametrize("budget_ms", [0.0, -1.0, math.nan, math.inf, -math.inf])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from profiler.kernels import FusionRules, Kernel
 from profiler.network import Network
@@ -130,7 +132,7 @@ class CarsSpace(SearchSpace[CarsGenotype]):
         return _genotype.decode(encoded, nodes=self.params.nodes)
 
     def kernel_counts(
-        self, genotypes: Sequence[CarsGenotype] | GenotypeArray, rules: FusionRules
+        self, genotypes: Sequence[CarsGenotype] | npt.NDArray[Any], rules: FusionRules
     ) -> tuple[tuple[Kernel, ...], KernelCounts]:
         """Return how often the networks of genotypes have each kernel, without lowering them.
 
@@ -153,7 +155,7 @@ class CarsSpace(SearchSpace[CarsGenotype]):
             self._tables[rules] = CountTables(self.params, rules)
         return self._tables[rules].count(array)
 
-    def to_array(self, genotypes: Sequence[CarsGenotype] | GenotypeArray) -> GenotypeArray:
+    def to_array(self, genotypes: Sequence[CarsGenotype] | npt.NDArray[Any]) -> GenotypeArray:
         """Return genotypes as one array of whole numbers.
 
         Returns:
