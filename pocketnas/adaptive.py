@@ -44,6 +44,9 @@ _LEAST_BATCH, _MOST_BATCH = 16, 192
 _DRAWN_NETWORKS = 2
 """Whole networks of each batch that are drawn at random, whatever is chosen: they tell how good predictions are."""
 
+_AIM = 0.8
+"""A batch ends early where this share of the target error is expected after it: what is expected may not come true."""
+
 _MOST_NETWORKS_LOOKED_AT = 32
 _AROUND = 300
 """Kernels near those of the target networks that are looked at for one batch: they give variety where a space has
@@ -180,7 +183,7 @@ class _Adaptive:
                 reports.append(self._report(number - 1, rows, belief, timer))
             stop = self._reason(reports, rows, timer)
             if stop is None:
-                workloads = self._chosen(rows, belief, number)
+                workloads = self._chosen(rows, belief, number, reports[-1].stated if reports else None)
                 if workloads:
                     self._measure(workloads, f"{self._prefix}{number}", self._protocol, timer)
                     continue
@@ -247,7 +250,7 @@ class _Adaptive:
             return "budget"
         return "most kernels" if len(rows.kernels) >= self._settings.most_kernels else None
 
-    def _chosen(self, rows: RowsSoFar, belief: KernelBelief, number: int) -> list[Workload]:
+    def _chosen(self, rows: RowsSoFar, belief: KernelBelief, number: int, stated: StatedError | None) -> list[Workload]:
         """Return the workloads of the next batch; none when all is measured."""
         from predictor.adaptive import Configurations, Networks, next_batch
 
@@ -255,18 +258,21 @@ class _Adaptive:
         left = max(self._settings.most_networks - len(rows.networks), 0)
         untried = [index for index, network in enumerate(self._targets) if network.key not in rows.tried]
         open_ = [untried[place] for place in rng.permutation(len(untried))[: min(left, _MOST_NETWORKS_LOOKED_AT)]]
-        drawn, further = open_[:_DRAWN_NETWORKS], open_[_DRAWN_NETWORKS:]
+        wanted = LEAST_NETWORKS_HELD_OUT - len(rows.networks) if rows.kernels else 0
+        split = max(wanted, _DRAWN_NETWORKS)
         around = sample_kernels(self._targets, _AROUND, rng, rules=self._rules, around=1.0)
         own = set(self._space.kernels.kernels)
         batch = next_batch(
             belief,
             self._space,
-            Networks(self._measured_networks(rows), tuple(drawn), tuple(further)),
+            Networks(self._measured_networks(rows), tuple(open_[:split]), tuple(open_[split:])),
             self._cost(),
             count=min(self._batch_size(len(rows.kernels)), self._settings.most_kernels - len(rows.kernels)),
             done=frozenset(kernel for kernel in (*self._space.kernels.kernels, *around) if kernel.key in rows.tried),
             further=Configurations.of(kernel for kernel in around if kernel not in own),
             rng=rng,
+            # The first batch is filled in any case: fitting needs the rows.
+            enough_deviation=0.0 if stated is None else stated.deviation_for(_AIM * self._settings.target_error),
         )
         return self._workloads(batch)
 

@@ -47,7 +47,7 @@ class Choice:
     seconds: float
 
 
-def choose(design: Design, count: int, *, first: IndexArray | None = None) -> Choice:
+def choose(design: Design, count: int, *, first: IndexArray | None = None, enough_deviation: float = 0.0) -> Choice:
     """Choose a batch of candidates.
 
     Each pick is the one that reduces the targets' mean variance most for its seconds, given those picked before it,
@@ -58,6 +58,7 @@ def choose(design: Design, count: int, *, first: IndexArray | None = None) -> Ch
         design: Candidates and targets.
         count: Most candidates to choose, >= 0.
         first: Candidates that are in the batch in any case; they count.
+        enough_deviation: Mean standard deviation of the targets at which no more is chosen.
 
     Returns:
         At most `count` candidates; fewer when there are fewer.
@@ -69,9 +70,12 @@ def choose(design: Design, count: int, *, first: IndexArray | None = None) -> Ch
     variance = np.diag(design.among) + design.noise
     open_: npt.NDArray[np.bool_] = np.ones(len(variance), dtype=bool)
     given = [] if first is None else [int(index) for index in first]
+    left = design.target_variance.copy()
     picks: list[int] = []
     known: list[FloatArray] = []
     while len(picks) < min(count, len(variance)):
+        if len(picks) >= len(given) and float(np.sqrt(left).mean()) <= enough_deviation:
+            break
         pick = given[len(picks)] if len(picks) < len(given) else _best(with_targets, variance, design.seconds, open_)
         picks.append(pick)
         open_[pick] = False
@@ -81,22 +85,13 @@ def choose(design: Design, count: int, *, first: IndexArray | None = None) -> Ch
         scale = np.sqrt(variance[pick])
         direction = column / scale
         known.append(direction)
+        left = np.maximum(left - (with_targets[:, pick] / scale) ** 2, 0.0)
         with_targets -= np.outer(with_targets[:, pick] / scale, direction)
         variance = np.maximum(variance - direction**2, _LEAST_VARIANCE)
     candidates = np.array(picks, dtype=np.intp)
-    return Choice(candidates, _remaining(design, candidates), float(design.seconds[candidates].sum()))
+    return Choice(candidates, left, float(design.seconds[candidates].sum()))
 
 
 def _best(with_targets: FloatArray, variance: FloatArray, seconds: FloatArray, open_: npt.NDArray[np.bool_]) -> int:
     gain = np.einsum("tc,tc->c", with_targets, with_targets) / (variance * seconds)
     return int(np.argmax(np.where(open_, gain, -1.0)))
-
-
-def _remaining(design: Design, candidates: IndexArray) -> FloatArray:
-    """Return the targets' variance once the candidates are measured. Shape: (n_targets,)."""
-    if len(candidates) == 0:
-        return design.target_variance
-    covariance = design.among[np.ix_(candidates, candidates)] + np.diag(design.noise[candidates])
-    cross = design.with_targets[:, candidates]
-    explained = np.einsum("tc,ct->t", cross, np.linalg.solve(covariance, cross.T))
-    return np.asarray(np.maximum(design.target_variance - explained, 0.0))

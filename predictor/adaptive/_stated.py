@@ -30,11 +30,17 @@ class StatedError:
         error: Mean |log(predicted / true latency)|: 0.03 is about 3 %.
         held_out: Measured networks that were held out to find it; with 0 it is the process's own word.
         held_out_error: Their mean error; None without any.
+        factor: What they multiplied the process's own word by.
     """
 
     error: float
     held_out: int
     held_out_error: float | None
+    factor: float
+
+    def deviation_for(self, error: float) -> float:
+        """Return the mean standard deviation of log latency at which this error would be stated."""
+        return error / (_MEAN_OF_DEVIATION * self.factor)
 
 
 def stated_error(
@@ -54,12 +60,12 @@ def stated_error(
     deviation = network_deviation(belief, space, measured_networks=measured_networks)
     error = _MEAN_OF_DEVIATION * float(deviation.mean())
     if len(network_ms) < _LEAST_NETWORKS:
-        return StatedError(error, 0, None)
+        return StatedError(error, 0, None, 1.0)
     sums_ms = measured_networks.counts @ belief.latency_ms(measured_networks.kernels)
     errors, own = _left_out(np.log(network_ms / sums_ms), network_covariance(belief, measured_networks))
     ratio = errors / (_MEAN_OF_DEVIATION * own)
     factor = (_PRIOR_NETWORKS + float(ratio.sum())) / (_PRIOR_NETWORKS + len(errors))
-    return StatedError(error * factor, len(errors), float(errors.mean()))
+    return StatedError(error * factor, len(errors), float(errors.mean()), factor)
 
 
 def _left_out(residuals: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
