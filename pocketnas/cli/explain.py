@@ -17,6 +17,7 @@ from profiler.errors import ConfigError
 if TYPE_CHECKING:
     from pocketnas.explanation import DeviceExplanation, NetworkExplanation
     from predictor import ModelCard, TrainingRows
+    from profiler.workload import Source
 
 _PREDICTOR = Path("predictor.safetensors")
 _ONE_CONFIGURATION = ("device", "source", "runtime", "threads", "dtype")
@@ -24,7 +25,7 @@ _ONE_CONFIGURATION = ("device", "source", "runtime", "threads", "dtype")
 
 def command(
     models: Annotated[
-        list[Path] | None, typer.Argument(metavar="[MODEL...]", help="Model files: .tflite or .onnx.")
+        list[Path] | None, typer.Argument(metavar="MODEL...", help="Model files: .tflite or .onnx.")
     ] = None,
     predictor: Annotated[
         Path | None,
@@ -86,7 +87,7 @@ def command(
     else:
         loaded = NetworkPredictor.load(predictor or _PREDICTOR)
         label = loaded.check_device(device or loaded.device, force=force)
-        about = DeviceExplanation.of_card(loaded.card, _rows_beside(loaded.card, table_file, store))
+        about = DeviceExplanation.of_card(loaded.card, _rows_beside(loaded.card, table_file, store, source))
         networks = [
             explain_network(
                 loaded, read_model(path, input_shapes=shapes), model=str(path), label=label, allow_unknown=allow_unknown
@@ -103,11 +104,14 @@ def command(
     screen.document(document if html is None else {**document, "html": str(html)})
 
 
-def _rows_beside(card: ModelCard, table_file: Path | None, store: Path | None) -> TrainingRows | None:
+def _rows_beside(
+    card: ModelCard, table_file: Path | None, store: Path | None, source: Source | None
+) -> TrainingRows | None:
     """Return the rows of what a predictor learned from, where they are asked for: points beside its predictions."""
     if table_file is None and store is None:
         return None
-    return _rows(table_file, store, {name: getattr(card, name) for name in _ONE_CONFIGURATION})
+    wanted = {name: getattr(card, name) for name in _ONE_CONFIGURATION}
+    return _rows(table_file, store, wanted | ({} if source is None else {"source": source}))
 
 
 def _rows(table_file: Path | None, store: Path | None, wanted: Mapping[str, Any]) -> TrainingRows:
@@ -178,7 +182,8 @@ def _show_device(screen: Screen, about: DeviceExplanation) -> None:
         screen.show(f"roofline of {about.configuration}: not known; no kernel was measured alone")
         return
     screen.show(f"roofline of {about.configuration}, from {about.roofline.kernels} kernels {about.source} alone")
-    screen.show(table("", ["limit", "value", "90 % interval", "remark"], limits(about), whole=["limit", "value"]))
+    for name, value, interval, remark in limits(about):
+        screen.show(f"{name:<9}  {value}" + (f" ({interval})" if interval else "") + (f"; {remark}" if remark else ""))
     if text := reading(about):
         screen.show(text)
     if about.kernels:
