@@ -26,6 +26,7 @@ def render_page(template: str, figures: Mapping[str, Any], **values: object) -> 
         lstrip_blocks=True,
     )
     environment.filters["interval"] = _interval
+    environment.filters["figure"] = _figure
     environment.filters["count"] = _count
     page = environment.get_template(template)
     return page.render(figures=_script_safe(figures), plotly_script=get_plotlyjs(), **values)
@@ -38,7 +39,12 @@ def _script_safe(value: object) -> str:
 
 
 def _interval(middle: float, low: float, high: float) -> str:
-    return f"{middle:.3g} ms ({low:.3g} to {high:.3g})"
+    return f"{_figure(middle)} ms ({_figure(low)} to {_figure(high)})"
+
+
+def _figure(value: float) -> str:
+    """Three digits, without a power of ten for what a person can read as it is."""
+    return f"{value:.0f}" if 1e3 <= value < 1e6 else f"{value:.3g}"
 
 
 def _count(number: int) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pocketnas import _roofline_figures
+from pocketnas._page import _figure
 from pocketnas.explanation import DeviceExplanation, NetworkExplanation, explain_network
 from pocketnas.explanation_page import limits, reading, render, write_explanation
 from predictor import NetworkPredictor, training_rows
@@ -143,3 +144,8 @@ def test_foreign_text_is_shown_and_not_obeyed(device: DeviceExplanation, network
     assert [tag for tag, attrs in page.elements if tag == "img" or "onerror" in attrs] == []
     assert sum(tag == "script" for tag, _ in page.elements) == 1
     assert "alert(1)" in page.text and " 49 " not in page.text
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.01234, "0.0123"), (12.34, "12.3"), (1062.4, "1062"), (2e7, "2e+07")])
+def test_figures_are_readable(value: float, shown: str) -> None:
+    assert _figure(value) == shown
