@@ -8,10 +8,11 @@ a kernel unlike all that were measured keeps the base's cost, and its variance s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.sparse import csr_array
 
@@ -54,6 +55,51 @@ class CostBase(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class CostedNetworks:
+    """Networks with all that a correction needs of their kernels.
+
+    Attributes:
+        counts: How often each network executes each kernel. Shape: (n_networks, len(kernels)).
+        kernels: The kernels.
+        blocks: Their features.
+        base_ms: What each costs before correction. Shape: (len(kernels),).
+        constant_ms: Cost of a network before its first kernel.
+    """
+
+    counts: csr_array
+    kernels: KernelTable
+    blocks: Sequence[Block]
+    base_ms: FloatArray
+    constant_ms: float
+
+    @classmethod
+    def of(cls, features: ShapeFeatures, networks: OperatorLists, base: CostBase) -> CostedNetworks:
+        """Prepare networks."""
+        kernels = networks.kernels
+        return cls(networks.counts, kernels, features.of(kernels), base.kernel_ms(kernels), base.constant_ms)
+
+    def selected(self, rows: npt.NDArray[Any]) -> CostedNetworks:
+        """Return some of the networks, by mask or number, with all kernels."""
+        return replace(self, counts=csr_array(self.counts[rows]))
+
+    def kernel_ms(self, weights: FloatArray) -> FloatArray:
+        """Return what each kernel costs after correction. Shape: (len(kernels),)."""
+        return np.asarray(self.base_ms * _factors(self.kernels, self.blocks, weights))
+
+    def network_ms(self, weights: FloatArray) -> FloatArray:
+        """Return what each network costs after correction. Shape: (n_networks,)."""
+        return np.asarray(self.counts @ self.kernel_ms(weights) + self.constant_ms)
+
+    def linearised(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return latencies, and how their logs change with each weight. Shapes: (n_networks,), (n_networks, width)."""
+        cost_ms = self.kernel_ms(weights)
+        total_ms = np.asarray(self.counts @ cost_ms + self.constant_ms)
+        slopes = _slopes(self.counts, self.kernels, self.blocks, cost_ms)
+        slopes /= total_ms[:, None]
+        return total_ms, slopes
+
+
+@dataclass(frozen=True, eq=False)
 class Correction:
     """Factors of kernels.
 
@@ -77,12 +123,23 @@ class Correction:
         strengths: Sequence[Strength],
         steps: int = 3,
     ) -> list[Correction]:
+        """Learn the factors, as `learned` does, for networks that are not prepared."""
+        return cls.learned(features, CostedNetworks.of(features, networks, base), latency_ms, strengths, steps)
+
+    @classmethod
+    def learned(
+        cls,
+        features: ShapeFeatures,
+        networks: CostedNetworks,
+        latency_ms: FloatArray,
+        strengths: Sequence[Strength],
+        steps: int = 3,
+    ) -> list[Correction]:
         """Learn the factors, for several strengths of the prior from one linearisation.
 
         Args:
             features: Functions of the shape.
             networks: Measured networks.
-            base: What kernels cost before correction.
             latency_ms: Measured latencies. Shape: (len(networks),).
             strengths: Priors; the last is the one that the linearisation follows.
             steps: Gauss-Newton steps.
@@ -90,18 +147,16 @@ class Correction:
         Returns:
             One correction for each strength.
         """
-        blocks = features.of(networks.kernels)
-        base_ms = base.kernel_ms(networks.kernels)
         weights = np.zeros(features.width)
         for step in range(steps):
-            cost_ms = base_ms * _factors(networks.kernels, blocks, weights)
-            total_ms = networks.counts @ cost_ms + base.constant_ms
-            slopes = _slopes(networks.counts, networks.kernels, blocks, cost_ms) / total_ms[:, None]
+            total_ms, slopes = networks.linearised(weights)
             residual = np.log(latency_ms / total_ms)
             limit = _HUBER * _NOISE * (3.0 if step == 0 else 1.0)
-            precision = np.minimum(1.0, limit / np.maximum(np.abs(residual), 1e-12)) / _NOISE**2
-            gram = slopes.T @ (slopes * precision[:, None])
-            target = slopes.T @ (precision * (residual + slopes @ weights))
+            root = np.sqrt(np.minimum(1.0, limit / np.maximum(np.abs(residual), 1e-12))) / _NOISE
+            # Of an array with itself the product is computed for one triangle only.
+            slopes *= root[:, None]
+            gram = slopes.T @ slopes
+            target = slopes.T @ (root * residual) + gram @ weights
             if step < steps - 1:
                 weights = _posterior(gram, target, _prior_precision(features, strengths[-1]))[0]
         solved = [_posterior(gram, target, _prior_precision(features, strength)) for strength in strengths]
@@ -113,8 +168,7 @@ class Correction:
 
     def network_ms(self, networks: OperatorLists, base: CostBase) -> FloatArray:
         """Return latencies in ms as `predict` does, without their deviations, for far less work. Shape: (n,)."""
-        cost_ms = base.kernel_ms(networks.kernels) * self.factors(networks.kernels)
-        return np.asarray(networks.counts @ cost_ms + base.constant_ms)
+        return CostedNetworks.of(self.features, networks, base).network_ms(self.weights)
 
     def predict(self, networks: OperatorLists, base: CostBase) -> tuple[FloatArray, FloatArray]:
         """Return latencies in ms and the standard deviations of their logs that come from unknown factors.
@@ -123,10 +177,11 @@ class Correction:
             networks: Networks to predict.
             base: What kernels cost before correction.
         """
-        blocks = self.features.of(networks.kernels)
-        cost_ms = base.kernel_ms(networks.kernels) * _factors(networks.kernels, blocks, self.weights)
-        total_ms = np.asarray(networks.counts @ cost_ms + base.constant_ms)
-        slopes = _slopes(networks.counts, networks.kernels, blocks, cost_ms) / total_ms[:, None]
+        return self.spread(CostedNetworks.of(self.features, networks, base))
+
+    def spread(self, networks: CostedNetworks) -> tuple[FloatArray, FloatArray]:
+        """Return the same for prepared networks. Shapes: (n_networks,)."""
+        total_ms, slopes = networks.linearised(self.weights)
         spread = solve_triangular(self.factor, slopes.T, lower=True)
         return total_ms, np.sqrt((spread**2).sum(axis=0))
 
@@ -158,7 +213,7 @@ def _factors(kernels: KernelTable, blocks: Sequence[Block], weights: FloatArray)
     start = len(KINDS)
     for own, features in blocks:
         stop = start + features.shape[1]
-        logs[own] += features @ weights[start:stop]
+        logs[own] += features @ weights[start:stop].astype(np.float32)
         start = stop
     limit = np.log(_LARGEST_FACTOR)
     return np.asarray(np.exp(np.clip(logs, -limit, limit)))
@@ -168,7 +223,13 @@ def _slopes(counts: csr_array, kernels: KernelTable, blocks: Sequence[Block], co
     """Return how networks' latencies change with each weight, in ms. Shape: (n_networks, width)."""
     entries = np.arange(len(kernels))
     kinds = csr_array((cost_ms, (entries, kernels.kind)), shape=(len(kernels), len(KINDS)))
-    columns = [(counts @ kinds).toarray()]
+    slopes = np.empty((counts.shape[0], len(KINDS) + sum(features.shape[1] for _, features in blocks)))
+    slopes[:, : len(KINDS)] = (counts @ kinds).toarray()
+    single = counts.astype(np.float32)
+    start = len(KINDS)
     for own, features in blocks:
-        columns.append(counts[:, own] @ (features * cost_ms[own, None]))
-    return np.concatenate(columns, axis=1)
+        stop = start + features.shape[1]
+        # Sums of hundreds of terms of one network lose nothing that matters in single precision.
+        slopes[:, start:stop] = single[:, own] @ (features * cost_ms[own, None].astype(np.float32))
+        start = stop
+    return slopes

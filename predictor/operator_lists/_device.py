@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from predictor._conformal import calibrated_factor
-from predictor.operator_lists._base import PhysicalBase
-from predictor.operator_lists._correction import Correction, Strength
+from predictor.operator_lists._base import PhysicalBase, PriceEquations, Pricing
+from predictor.operator_lists._correction import Correction, CostedNetworks, Strength
 from predictor.operator_lists._evidence import (
     REFERENCE,
     STRENGTHS,
@@ -22,11 +22,12 @@ from predictor.operator_lists._evidence import (
 from predictor.operator_lists._family import FamilyEffect, family_coordinates
 from predictor.operator_lists._kernels import FloatArray, KernelTable, OperatorLists
 from predictor.operator_lists._shapes import ShapeFeatures
-from predictor.operator_lists._terms import FORMS
+from predictor.operator_lists._terms import FORMS, READINGS, physical_terms
 
 WELL_KNOWN = 100
 """With this many labels a family is known itself; with fewer it is what families left out say, moved by its labels."""
 
+_NEAR_PRICING = Pricing(FORMS[-1], READINGS[0], 1e-3)
 _NEAR_STRENGTH = Strength(0.3, 0.3)
 _NEAR_SPREAD, _NEAR_NOISE = 0.02, 0.02
 """Of well-known families: what the correction leaves, and what one network repeats to, in log latency."""
@@ -74,9 +75,11 @@ class KernelCosts:
         """Return what each network costs. Shape: (len(networks),)."""
         return self.correction.network_ms(networks, self.base)
 
-    def coordinates(self, networks: OperatorLists) -> FloatArray:
-        """Return where networks of a family lie. Shape: (len(networks), d)."""
-        return family_coordinates(networks, self.kernel_ms(networks.kernels))
+    def located(self, networks: OperatorLists) -> tuple[FloatArray, FloatArray]:
+        """Return log latencies, and where networks of a family lie. Shapes: (len(networks),), (len(networks), d)."""
+        kernel_ms = self.kernel_ms(networks.kernels)
+        log_ms = np.log(networks.counts @ kernel_ms + self.constant_ms)
+        return log_ms, family_coordinates(networks.counts, networks.kernels, kernel_ms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,30 +117,41 @@ class DeviceModel:
         """
         names, counts = np.unique(families, return_counts=True)
         known = set(names[counts >= WELL_KNOWN].tolist())
-        is_known = np.isin(families, list(known))
-        evidence = (
-            gather_evidence(features, networks.selected(is_known), latency_ms[is_known], families[is_known], seed)
-            if known
-            else gather_evidence(features, networks, latency_ms, families, seed)
+        judged = np.isin(families, list(known)) if known else np.ones(len(families), dtype=np.bool_)
+        kernels = networks.kernels
+        terms, blocks = physical_terms(kernels), features.of(kernels)
+        equations = PriceEquations.of(networks, latency_ms, families, terms)
+        evidence = gather_evidence(
+            features, networks.selected(judged), latency_ms[judged], families[judged], equations, seed
         )
-        near_base = PhysicalBase.fit(networks, latency_ms, FORMS[-1])
-        (near,) = Correction.fit(features, networks, near_base, latency_ms, (_NEAR_STRENGTH,))
-        far_base = PhysicalBase.fit(networks, latency_ms, evidence.form)
-        strengths = (STRENGTHS[REFERENCE], STRENGTHS[evidence.strength])
-        reference, far = Correction.fit(features, networks, far_base, latency_ms, strengths, steps=2)
-        model = cls(KernelCosts(near_base, near), KernelCosts(far_base, far), reference, evidence, {}, {})
+
+        def costed(base: PhysicalBase) -> CostedNetworks:
+            return CostedNetworks(networks.counts, kernels, blocks, base.priced(kernels, terms), base.constant_ms)
+
+        near_base = equations.base(equations.prices(_NEAR_PRICING))
+        near_rows = costed(near_base)
+        (near,) = Correction.learned(features, near_rows, latency_ms, (_NEAR_STRENGTH,), steps=2)
+        far_base = equations.base(evidence.prices(equations))
+        far_rows = costed(far_base)
+        corrections = Correction.learned(features, far_rows, latency_ms, STRENGTHS, steps=1)
+        mixed = sum(weight * each.weights for weight, each in zip(evidence.strengths, corrections, strict=True))
+        far = replace(corrections[REFERENCE], weights=np.asarray(mixed))
+        model = cls(KernelCosts(near_base, near), KernelCosts(far_base, far), corrections[REFERENCE], evidence, {}, {})
+        near_ms, deviation = near.spread(near_rows)
+        left_out_scale = near.left_out_scale(deviation)
+        near_kernel_ms = near_rows.kernel_ms(near.weights)
         effects, factors = {}, {}
         for name in names.tolist():
-            own, own_ms = networks.selected(families == name), latency_ms[families == name]
-            costs = model.near if name in known else model.far
-            spread = _NEAR_SPREAD if name in known else evidence.spread
-            predicted_ms, deviation = costs.correction.predict(own, costs.base)
-            residuals = np.log(own_ms / predicted_ms)
-            effect = FamilyEffect.fit(costs.coordinates(own), residuals, spread, _NEAR_NOISE)
-            effects[name] = effect
+            own = families == name
             if name in known:
-                left_out = np.abs(effect.left_out()) * near.left_out_scale(deviation)
-                factors[name] = calibrated_factor(left_out / _NEAR_NOISE)
+                coordinates = family_coordinates(networks.counts[own], kernels, near_kernel_ms)
+                residuals = np.log(latency_ms[own] / near_ms[own])
+                effect = FamilyEffect.fit(coordinates, residuals, _NEAR_SPREAD, _NEAR_NOISE)
+                factors[name] = calibrated_factor(np.abs(effect.left_out()) * left_out_scale[own] / _NEAR_NOISE)
+            else:
+                log_ms, coordinates = model.far.located(networks.selected(own))
+                effect = FamilyEffect.fit(coordinates, np.log(latency_ms[own]) - log_ms, evidence.spread, _NEAR_NOISE)
+            effects[name] = effect
         return replace(model, effects=effects, factors=factors)
 
     def estimate(self, networks: OperatorLists, families: Labels) -> Estimate:
@@ -156,14 +170,16 @@ class DeviceModel:
     def _family_estimate(self, networks: OperatorLists, family: str) -> Estimate:
         costs = self.near if family in self.factors else self.far
         effect, unexplained = np.zeros(len(networks)), np.ones(len(networks))
+        log_ms, coordinates = costs.located(networks)
         if family in self.effects:
-            effect, unexplained = self.effects[family].predict(costs.coordinates(networks))
-        log_ms = np.log(costs.network_ms(networks)) + effect
+            effect, unexplained = self.effects[family].predict(coordinates)
+        log_ms = log_ms + effect
         if family in self.factors:
             spread = np.sqrt(_NEAR_NOISE**2 + _NEAR_SPREAD**2 * unexplained)
             return Estimate(log_ms, self.factors[family] * spread)
-        deviation = self.reference.predict(networks, self.far.base)[1]
-        far = self.evidence.factor * far_deviation(deviation, unseen_share(self.far.base, networks))
+        rows = CostedNetworks.of(self.reference.features, networks, self.far.base)
+        deviation = self.reference.spread(rows)[1]
+        far = self.evidence.factor * far_deviation(deviation, unseen_share(rows, self.far.base))
         return Estimate(log_ms, np.sqrt(far**2 * unexplained + (self._typical_factor() * _NEAR_NOISE) ** 2))
 
     def _typical_factor(self) -> float:

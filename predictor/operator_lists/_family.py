@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.sparse import csr_array
-from scipy.spatial.distance import cdist
 
-from predictor.operator_lists._kernels import KINDS, FloatArray, OperatorLists
+from predictor.operator_lists._kernels import KINDS, FloatArray, KernelTable
 
 _RESOLUTIONS = 9
 _OCTAVES = 1.5
@@ -67,25 +66,25 @@ class FamilyEffect:
 
     def left_out(self) -> FloatArray:
         """Return each labelled network's residual as the other networks do not explain it. Shape: (n,)."""
-        inverse = cho_solve((self.factor, True), np.eye(len(self.factor)))
-        return np.asarray(self.solved / np.diag(inverse))
+        root = solve_triangular(self.factor, np.eye(len(self.factor)), lower=True)
+        return np.asarray(self.solved / (root**2).sum(axis=0))
 
 
-def family_coordinates(networks: OperatorLists, kernel_ms: FloatArray) -> FloatArray:
+def family_coordinates(counts: csr_array, kernels: KernelTable, kernel_ms: FloatArray) -> FloatArray:
     """Return where networks lie: log costs by kind and resolution, then shares of kinds. Shape: (n, d).
 
     Args:
-        networks: The networks.
-        kernel_ms: Cost of each kernel, > 0. Shape: (len(networks.kernels),).
+        counts: How often each network executes each kernel. Shape: (n, len(kernels)).
+        kernels: The kernels.
+        kernel_ms: Cost of each, > 0. Shape: (len(kernels),).
     """
-    kernels = networks.kernels
     resolution = np.rint(np.log2(np.maximum(kernels.out_height, 1.0))).astype(np.int64)
     part = kernels.kind * _RESOLUTIONS + np.minimum(resolution, _RESOLUTIONS - 1)
     entries = np.arange(len(kernels))
     parts = csr_array((kernel_ms, (entries, part)), shape=(len(kernels), len(KINDS) * _RESOLUTIONS))
-    costs = (networks.counts @ parts).toarray()
+    costs = (counts @ parts).toarray()
     total = costs.sum(axis=1, keepdims=True)
-    shares = costs.reshape(len(networks), len(KINDS), _RESOLUTIONS).sum(axis=2) / total
+    shares = costs.reshape(len(costs), len(KINDS), _RESOLUTIONS).sum(axis=2) / total
     # A part of a thousandth of the whole may be there or not without a difference.
     return np.hstack([np.log2(costs / total + 1e-3), np.log2(total), shares])
 
@@ -98,6 +97,7 @@ def _covariance(left: FloatArray, right: FloatArray, spread: float) -> FloatArra
     )
     common = 0.5 + 0.5 * left_shares @ right_shares.T
     used = max(int(((left != left[0]).any(axis=0) | (right != left[0]).any(axis=0)).sum()), 1)
-    distance = np.sqrt(3.0) * cdist(left, right) / (_OCTAVES * np.sqrt(used))
+    squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2.0 * left @ right.T
+    distance = np.sqrt(np.maximum(squares, 0.0) * (3.0 / used)) / _OCTAVES
     near = (1.0 + distance) * np.exp(-distance)
     return np.asarray(spread**2 * (common + _FINE_SHARE**2 * near))

@@ -59,12 +59,15 @@ class ShapeFeatures:
 
     def of(self, kernels: KernelTable) -> list[Block]:
         """Return the cosines of kernels, group by group; each kernel has those of its own group and no others."""
-        points = _coordinates(kernels)
+        points = _coordinates(kernels).astype(np.float32)
         blocks = []
         for (count, kinds), frequencies, phases in zip(_GROUPS, self.frequencies, self.phases, strict=True):
             own = np.flatnonzero(kernels.is_kind(*kinds))
-            angles = (points[own] @ frequencies + phases).astype(np.float32)
-            blocks.append((own, np.sqrt(np.float32(2.0 / count)) * np.cos(angles)))
+            waves = points[own] @ frequencies.astype(np.float32)
+            waves += phases.astype(np.float32)
+            np.cos(waves, out=waves)
+            waves *= np.float32(np.sqrt(2.0 / count))
+            blocks.append((own, waves))
         return blocks
 
 
