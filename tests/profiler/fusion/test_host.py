@@ -9,7 +9,7 @@ import pytest
 
 from profiler.backends import open_backend
 from profiler.devices import HostDevice
-from profiler.fusion import PAIRS, Chain, grown, measure_pairs, pair_protocol, profile_chains
+from profiler.fusion import PAIRS, Chain, FusionVerdict, grown, measure_pairs, pair_protocol, profile_chains
 from profiler.kernels import FUSION_RULES
 from profiler.measure import PROTOCOLS
 from profiler.store import Store
@@ -21,7 +21,7 @@ CLAMPED_SUMS: frozenset[Chain] = frozenset((first, last) for first in ("add", "m
 """What the built-in rules of LiteRT fuse, since TFLite's XNNPACK did, and LiteRT 2.3 runs in two steps."""
 
 
-def profiled(device: HostDevice) -> dict[Chain, str]:
+def profiled(device: HostDevice) -> dict[Chain, FusionVerdict]:
     with open_backend(device, wait_s=600.0) as backend:
         found = {evidence.chain: evidence.verdict for evidence in profile_chains(backend, PAIRS)}
         longer = grown({chain for chain, verdict in found.items() if verdict == "fused"}, ())
