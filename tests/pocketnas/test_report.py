@@ -102,3 +102,10 @@ def test_page_without_optional_parts() -> None:
     text = _Outline(_without_plotly(render(bare))).text
     assert "Dropped" not in text and "How the search went" not in text
     assert "No network was measured after it had been predicted" in text
+
+
+def test_kernels_say_what_they_wait_for_where_it_is_known() -> None:
+    first, *others = sample_result().kernels
+    known = sample_result().model_copy(update={"kernels": (first.model_copy(update={"bound": "memory"}), *others)})
+    assert _Outline(_without_plotly(render(known))).text.count("waits for memory") == 1
+    assert "waits for memory" not in _Outline(_without_plotly(render(sample_result()))).text
