@@ -23,7 +23,7 @@ from profiler.network import Network
 from profiler.workload import Dtype, Workload
 
 if TYPE_CHECKING:
-    from predictor.adaptive import Batch, KernelBelief, MeasurementCost, StatedError, TargetSpace
+    from predictor.adaptive import Batch, KernelBelief, MeasurementCost, Networks, StatedError, TargetSpace
     from profiler.backends import Backend
     from profiler.store import Store
 
@@ -47,7 +47,9 @@ _DRAWN_NETWORKS = 2
 _AIM = 0.8
 """A batch ends early where this share of the target error is expected after it: what is expected may not come true."""
 
-_MOST_NETWORKS_LOOKED_AT = 32
+_NETWORK_SHARE = 0.25
+"""Most of a batch that may be whole networks by choice: they alone tell how kernels add up, but nothing of a family."""
+
 _AROUND = 300
 """Kernels near those of the target networks that are looked at for one batch: they give variety where a space has
 few configurations of a kind."""
@@ -242,7 +244,7 @@ class _Adaptive:
         if (
             reports
             and reports[-1].stated.error <= self._settings.target_error
-            and len(rows.kernels) >= _FIRST_BATCH
+            and not self._is_first(rows)
             and len(rows.networks) >= enough
         ):
             return "target"
@@ -252,29 +254,42 @@ class _Adaptive:
 
     def _chosen(self, rows: RowsSoFar, belief: KernelBelief, number: int, stated: StatedError | None) -> list[Workload]:
         """Return the workloads of the next batch; none when all is measured."""
-        from predictor.adaptive import Configurations, Networks, next_batch
+        from predictor.adaptive import Configurations, next_batch
 
         rng = np.random.default_rng([self._settings.seed, number])
-        left = max(self._settings.most_networks - len(rows.networks), 0)
-        untried = [index for index, network in enumerate(self._targets) if network.key not in rows.tried]
-        open_ = [untried[place] for place in rng.permutation(len(untried))[: min(left, _MOST_NETWORKS_LOOKED_AT)]]
-        wanted = LEAST_NETWORKS_HELD_OUT - len(rows.networks) if rows.kernels else 0
-        split = max(wanted, _DRAWN_NETWORKS)
+        count = min(self._batch_size(len(rows.kernels)), self._settings.most_kernels - len(rows.kernels))
         around = sample_kernels(self._targets, _AROUND, rng, rules=self._rules, around=1.0)
         own = set(self._space.kernels.kernels)
         batch = next_batch(
             belief,
             self._space,
-            Networks(self._measured_networks(rows), tuple(open_[:split]), tuple(open_[split:])),
+            self._networks(rows, count, rng),
             self._cost(),
-            count=min(self._batch_size(len(rows.kernels)), self._settings.most_kernels - len(rows.kernels)),
+            count=count,
             done=frozenset(kernel for kernel in (*self._space.kernels.kernels, *around) if kernel.key in rows.tried),
             further=Configurations.of(kernel for kernel in around if kernel not in own),
             rng=rng,
-            # The first batch is filled in any case: fitting needs the rows.
-            enough_deviation=0.0 if stated is None else stated.deviation_for(_AIM * self._settings.target_error),
+            enough_deviation=(
+                stated.deviation_for(_AIM * self._settings.target_error) if stated and not self._is_first(rows) else 0.0
+            ),
         )
         return self._workloads(batch)
+
+    def _is_first(self, rows: RowsSoFar) -> bool:
+        """Return whether kernels for a first fit are still missing; such a batch is filled with kernels in any case."""
+        return len(rows.kernels) < _FIRST_BATCH
+
+    def _networks(self, rows: RowsSoFar, count: int, rng: np.random.Generator) -> Networks:
+        """Return which whole networks the next batch has, and which it may have."""
+        from predictor.adaptive import Networks
+
+        first = self._is_first(rows)
+        drawn = _DRAWN_NETWORKS if first else max(LEAST_NETWORKS_HELD_OUT - len(rows.networks), _DRAWN_NETWORKS)
+        left = max(self._settings.most_networks - len(rows.networks), 0)
+        untried = [index for index, network in enumerate(self._targets) if network.key not in rows.tried]
+        most = min(left, drawn + (0 if first else math.floor(_NETWORK_SHARE * count)))
+        picked = tuple(untried[place] for place in rng.permutation(len(untried))[:most])
+        return Networks(self._measured_networks(rows), picked[:drawn], picked[drawn:])
 
     def _workloads(self, batch: Batch) -> list[Workload]:
         dtype = self._settings.dtype
