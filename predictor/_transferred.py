@@ -30,11 +30,11 @@ octaves of it. Between emulated phones, and between published ones, families dif
 _NOISE = 0.015
 """Log error of a label, and of what networks are beyond their kernels, where `Composition` assumes the same."""
 
-_CALL, _CONSTANT, _SCALE = 1.0, 1.5, 0.1
-"""Of the log factors on the sources' call and constant, beyond the level of all kernels, and on their scale: the
-share of an invocation that is no work depends on drivers and firmware more than on the processor's pace."""
+_CALL, _CONSTANT, _SCALE = 1.0, 1.0, 0.1
+"""Of the log factors on the sources' call beyond the level of all kernels, on their constant beyond the call's, and on
+their scale: what is no work in an invocation depends on drivers and firmware more than on the processor's pace."""
 
-_MOST_FACTOR = np.log(1e3)
+_MOST_FACTOR, _MOST_LOG = np.log(1e3), 15.0
 _HUBER = 3.0
 _MOST_STEPS, _LEAST_STEP, _LEAST_GAIN = 20, 1e-3, 1e-3
 _MOST_LEVERAGE = 1.0 - 1e-6
@@ -117,7 +117,8 @@ class RowModel:
         design[:, :-_OWN] = slopes @ self.features
         # What is no work changes with the level of all kernels, too.
         design[:, 0] += self.process.prior.level * other_ms / total_ms
-        design[:, -3] = np.where(alone, other_ms / total_ms, 0.0) * _CALL
+        # A network's constant is a call, and more.
+        design[:, -3] = other_ms / total_ms * _CALL
         design[:, -2] = np.where(alone, 0.0, other_ms / total_ms) * _CONSTANT
         design[:, -1] = np.where(alone, -own_ms / total_ms, 0.0) * _SCALE
         variance = _NOISE**2 + slopes**2 @ (self.left_out + self.work.variance)
@@ -127,7 +128,8 @@ class RowModel:
 def moved_composition(composition: Composition, process: FactorProcess, weights: FloatArray) -> Composition:
     """Return the sources' composition with the call, the constant and the scale that values stand for."""
     level = process.prior.level * weights[0]
-    call, constant, scale = np.clip(weights[-_OWN:] * (_CALL, _CONSTANT, _SCALE) + (level, level, 0.0), -15.0, 15.0)
+    call, constant, scale = weights[-_OWN:] * (_CALL, _CONSTANT, _SCALE)
+    call, constant = np.clip([level + call, level + call + constant], -_MOST_LOG, _MOST_LOG)
     return replace(
         composition,
         call_ms=float(composition.call_ms * np.exp(call)),

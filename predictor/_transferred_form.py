@@ -13,6 +13,8 @@ from predictor._features import TERMS
 from predictor._parts import Part, PartReader, PartWriter
 from predictor._summed_form import FactorsPart, read_factors, write_factors
 from predictor._transferred import TransferredCosts
+from profiler.kernels import Kernel
+from profiler.network import Network, Relu, TensorSpec
 
 
 class _SourcePart(Part):
@@ -67,12 +69,20 @@ def read_transferred(document: Mapping[str, Any], reader: PartReader) -> Transfe
         SourceDevice(source.device, reader.costs(f"source-{index}", source.costs), _composition(source))
         for index, source in enumerate(part.sources)
     )
-    doubts = tuple(reader.take(f"doubts-{index}", None, None, empty=True) for index in range(len(sources)))
+    doubts = tuple(
+        reader.take(f"doubts-{index}", _width(source), None, empty=True) for index, source in enumerate(sources)
+    )
     common = CommonCosts(sources, reader.non_negative("term_costs", len(TERMS)), doubts)
     factors = read_factors(part.factors, reader.within("factors"))
     if len(factors.process.prior.directions) != len(common.priors):
         reader.refuse("its factors are not those of its sources")
     return TransferredCosts(common, factors, part.call_ms, part.handover_ms, part.scale)
+
+
+def _width(source: SourceDevice) -> int:
+    """Return in how many causes a source shares its errors, which only its estimates tell."""
+    probe = Kernel(Network("probe", [TensorSpec("x", (1, 8))], [Relu("relu", ("x",))], ["relu"]))
+    return source.costs.estimate([probe]).loadings.shape[1]
 
 
 def _composition(part: _SourcePart) -> Composition:
