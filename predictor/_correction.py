@@ -16,10 +16,9 @@ import numpy.typing as npt
 
 from predictor._composition import Composition, Parts
 from predictor._conformal import HeldOut, calibrated_factor
-from predictor._costs import Estimate
 from predictor._features import FloatArray, activation_megabytes
 from predictor._summed import times_factors
-from predictor._through_sum import FactorFit, FactorPrior, FactorProcess, LabelledRows, SummedFactors
+from predictor._through_sum import FactorFit, FactorPrior, FactorProcess, LabelledRows, SummedFactors, UnitFeatures
 
 IndexArray = npt.NDArray[np.intp]
 
@@ -37,7 +36,9 @@ _MOST_ROWS_JUDGED = 3000
 _LEAST_ROWS = 8
 """With fewer rows nothing can be held out that would tell strengths apart: there is no correction."""
 
-_INFLATIONS = np.geomspace(0.1, 10.0, 41)
+_INFLATIONS = np.geomspace(0.2, 5.0, 41)
+_INFLATION_PULL = 0.1
+"""Pull towards no inflation, against an equal difference between the widths: few rows tell it badly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +46,21 @@ class Base:
     """What is corrected, fitted on some rows.
 
     Attributes:
-        estimate: Of all kernels of the rows, alone.
+        latency_ms: Of all kernels of the rows, alone. Shape: (k,).
+        spread: Half-width of the 90 % interval of its logarithm. Shape: (k,).
         fixed_ms: Part of each kernel's latency alone that factors leave as it is.
         composition: What makes networks of kernels alone.
     """
 
-    estimate: Estimate
+    latency_ms: FloatArray
+    spread: FloatArray
     fixed_ms: float
     composition: Composition
 
     @property
     def moved_ms(self) -> FloatArray:
         """What factors multiply."""
-        return self.estimate.latency_ms - self.fixed_ms
+        return self.latency_ms - self.fixed_ms
 
     @property
     def inner(self) -> Composition:
@@ -89,22 +92,29 @@ class Corrected:
 FitBase = Callable[[LabelledRows], Base]
 
 
-def correct(rows: LabelledRows, fit_base: FitBase, groups: IndexArray | None, *, seed: int) -> Corrected:
+def correct(
+    rows: LabelledRows, fit_base: FitBase, groups: IndexArray | None, *, points: FloatArray, seed: int
+) -> Corrected:
     """Fit a base on rows and choose its correction.
 
     Args:
         rows: Whole networks, and kernels alone as networks of one kernel.
         fit_base: Fits the base on some of the rows; its estimate is of all kernels.
         groups: Group of each row; None when rows cannot be told apart. Shape: (rows,).
+        points: Coordinates of rows.kernels.
         seed: Of the random folds.
     """
-    process = FactorProcess.over(rows.kernels, _prior(_LEAST_STRENGTH))
+    process = FactorProcess.over(rows.kernels, _prior(_LEAST_STRENGTH), points=points)
+    unit = process.unit(rows.kernels, points=points)
+    megabytes = activation_megabytes(rows.kernels)
     judged = _judged(len(rows), seed)
     table = rows.subset(judged)
     folds = np.arange(len(table)) % (len(table) if len(table) <= _LEAVE_ONE_OUT_ROWS else _FOLDS)
     strengths = _STRENGTHS if len(rows) >= _LEAST_ROWS else _STRENGTHS[:1]
-    by_fold = _hold_out(table, fit_base, folds, process, strengths)
-    by_group = None if groups is None else _hold_out(table, fit_base, groups[judged], process, strengths)
+    by_fold = _hold_out(table, fit_base, folds, process, unit, megabytes, strengths)
+    by_group = (
+        None if groups is None else _hold_out(table, fit_base, groups[judged], process, unit, megabytes, strengths)
+    )
     best = _choose(by_fold.errors, None if by_group is None else by_group.errors, folds, _of(groups, judged))
     chosen_fold = by_fold.of(np.full(len(table), best))
     chosen_group = None
@@ -115,7 +125,7 @@ def correct(rows: LabelledRows, fit_base: FitBase, groups: IndexArray | None, *,
     apart = None if chosen_group is None else chosen_group.scores(inflation)
     factor = max(calibrated_factor(held_out.scores) for held_out in (alone, apart) if held_out is not None)
     base = fit_base(rows)
-    factors = _factors(process, rows, base, strengths[best])
+    factors = _factors(process, unit, megabytes, rows, base, strengths[best])
     composition = replace(base.composition, factor=factor, inflation=inflation)
     return Corrected(base, factors, composition, strengths[best], alone, apart)
 
@@ -150,23 +160,27 @@ def _hold_out(
     fit_base: FitBase,
     groups: IndexArray,
     process: FactorProcess,
+    unit: UnitFeatures,
+    megabytes: FloatArray,
     strengths: Sequence[tuple[float, float]],
 ) -> _Judgement:
     """Predict each group by bases and factors that were learned from the others."""
     shape = (len(strengths), len(rows))
     errors, kernels, rest = np.empty(shape), np.empty(shape), np.empty(shape)
-    megabytes = activation_megabytes(rows.kernels)
     for group in np.unique(groups):
         test = groups == group
         train, held = rows.subset(~test), rows.subset(test)
         base = fit_base(train)
+        used = np.unique(held.counts.indices).astype(np.intp)
+        counts, tested = held.counts[:, used], unit.taken(used)
         for index, strength in enumerate(strengths):
-            factors = _factors(process, train, base, strength)
-            estimate = times_factors(base.estimate, *factors.joint(rows.kernels), base.fixed_ms)
-            parts = Parts(estimate.latency_ms, estimate.spread, megabytes, estimate.loadings)
-            errors[index, test] = np.log(base.composition.latency(parts, held.counts) / held.latency_ms)
-            own = base.composition.parts_deviation(parts, held.counts)
-            whole = base.composition.deviation(parts, held.counts)
+            factors = _factors(process, unit, megabytes, train, base, strength)
+            mean, loadings, left_out = factors.joint_of(*factors.process.scaled(tested))
+            latency_ms, spread = times_factors(base.latency_ms[used], base.spread[used], mean, left_out, base.fixed_ms)
+            parts = Parts(latency_ms, spread, megabytes[used], loadings)
+            errors[index, test] = np.log(base.composition.latency(parts, counts) / held.latency_ms)
+            own = base.composition.parts_deviation(parts, counts)
+            whole = base.composition.deviation(parts, counts)
             kernels[index, test] = own
             rest[index, test] = np.sqrt(np.maximum(whole**2 - own**2, 0.0))
     return _Judgement(errors, kernels, rest)
@@ -176,10 +190,17 @@ def _prior(strength: tuple[float, float]) -> FactorPrior:
     return FactorPrior(level=strength[0], family=strength[0], shape=strength[1])
 
 
-def _factors(process: FactorProcess, rows: LabelledRows, base: Base, strength: tuple[float, float]) -> SummedFactors:
+def _factors(
+    process: FactorProcess,
+    unit: UnitFeatures,
+    megabytes: FloatArray,
+    rows: LabelledRows,
+    base: Base,
+    strength: tuple[float, float],
+) -> SummedFactors:
     moves = strength != (0.0, 0.0)
     process = process.with_prior(_prior(strength if moves else _LEAST_STRENGTH))
-    fit = FactorFit.of(process, rows, base.moved_ms, base.inner)
+    fit = FactorFit.of(process, rows, base.moved_ms, base.inner, unit=unit, megabytes=megabytes)
     return fit.factors if moves else replace(fit.factors, weights=np.zeros_like(fit.factors.weights))
 
 
@@ -208,10 +229,13 @@ def _log_loss(errors: FloatArray, groups: IndexArray) -> FloatArray:
 
 def _inflation(by_fold: _Judgement, by_group: _Judgement) -> float:
     """Return the factor on the kernels' deviations with which both kinds of rows need the same width."""
-    needed = [
-        abs(np.log(calibrated_factor(by_group.scores(value).scores) / calibrated_factor(by_fold.scores(value).scores)))
-        for value in _INFLATIONS
-    ]
+
+    def apart(value: float) -> float:
+        """How far the widths lie apart."""
+        factors = [calibrated_factor(rows.scores(value).scores) for rows in (by_fold, by_group)]
+        return abs(float(np.log(factors[0] / factors[1]))) + _INFLATION_PULL * abs(float(np.log(value)))
+
+    needed = [apart(value) for value in _INFLATIONS]
     return float(_INFLATIONS[int(np.argmin(needed))])
 
 

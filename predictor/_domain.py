@@ -41,9 +41,9 @@ class Domain:
     reach: float
 
     @classmethod
-    def of(cls, kernels: Sequence[Kernel]) -> Self:
-        """Return the domain of different kernels of one family, at least one."""
-        points = coordinates(kernels)
+    def of(cls, kernels: Sequence[Kernel], points: FloatArray | None = None) -> Self:
+        """Return the domain of different kernels of one family, at least one; points are their coordinates."""
+        points = coordinates(kernels) if points is None else points
         if len(points) > _MOST_ROWS:
             # Those on the rim, which set the ranges, and an even share of the rest.
             rim = {*points.argmin(axis=0).tolist(), *points.argmax(axis=0).tolist()}

@@ -12,12 +12,12 @@ from predictor._card import FamilyCard, NetworkEvidence, kernel_family_cards, su
 from predictor._composition import Composition, Parts, fit_composition, fit_composition_once
 from predictor._correction import Base, Corrected, correct
 from predictor._costs import KernelCosts
-from predictor._features import FloatArray, activation_megabytes, terms
+from predictor._features import FloatArray, activation_megabytes, coordinates, terms
 from predictor._groups import network_groups
 from predictor._kernels import KernelModel, fit_kernel_model
-from predictor._prices import WorkPrices
+from predictor._prices import WorkPrices, class_names
 from predictor._rows import LEAST_KERNEL_ROWS, LEAST_NETWORK_ROWS, TrainingRows
-from predictor._summed import PricedCosts, SummedCosts, domains_of
+from predictor._summed import PricedCosts, SummedCosts, domain_spread, domains_of
 from predictor._through_sum import LabelledRows, count_kernels
 from profiler.kernels import Fuser, Kernel
 
@@ -73,7 +73,7 @@ def _learn_from_kernels(rows: TrainingRows, bags: Sequence[Sequence[Kernel]], se
     groups = network_groups(kernels, counts)
     if len(known) >= _NETWORKS_TO_CORRECT:
         networks = LabelledRows(kernels, counts, np.zeros(len(known), dtype=np.bool_), latency_ms)
-        fitted = correct(networks, _ModelBase(model, kernels), groups, seed=seed)
+        fitted = correct(networks, _ModelBase(model, kernels), groups, points=coordinates(kernels), seed=seed)
         costs = SummedCosts(model, fitted.factors) if fitted.strength != (0.0, 0.0) else model
         return Learned(costs, fitted.composition, families, _evidence(fitted, groups))
     parts = _parts(model, kernels)
@@ -92,36 +92,43 @@ def _learn_from_sums(rows: TrainingRows, bags: Sequence[Sequence[Kernel]], seed:
     latency_ms = np.concatenate([rows.kernel_ms, rows.network_ms])
     table = LabelledRows(kernels, counts, np.zeros(len(latency_ms), dtype=np.bool_), latency_ms)
     groups = network_groups(kernels, counts)
-    fitted = correct(table, _PriceBase(kernels), groups, seed=seed)
-    domains = domains_of(kernels)
-    prices = WorkPrices.fit(table)
-    costs = SummedCosts(PricedCosts(prices, domains), fitted.factors)
-    return Learned(costs, fitted.composition, summed_family_cards(domains), _evidence(fitted, groups))
+    base = _PriceBase(kernels)
+    fitted = correct(table, base, groups, points=base.points, seed=seed)
+    priced = base.costs(table)
+    families = summed_family_cards(priced.domains)
+    return Learned(SummedCosts(priced, fitted.factors), fitted.composition, families, _evidence(fitted, groups))
 
 
 class _ModelBase:
     """The kernel model as it is, composed as some networks show."""
 
     def __init__(self, model: KernelModel, kernels: Sequence[Kernel]) -> None:
-        self._estimate, self._parts, self._call_ms = model.estimate(kernels), _parts(model, kernels), model.call_ms
+        self._parts, self._call_ms = _parts(model, kernels), model.call_ms
 
     def __call__(self, rows: LabelledRows) -> Base:
         composition = fit_composition_once(self._parts, rows.counts, rows.latency_ms, self._call_ms)
-        return Base(self._estimate, 0.0, composition)
+        return Base(self._parts.latency_ms, self._parts.spread, 0.0, composition)
 
 
 class _PriceBase:
-    """Prices fitted on some rows."""
+    """Prices fitted on some rows of the same kernels."""
 
     def __init__(self, kernels: Sequence[Kernel]) -> None:
-        self._kernels, self._work = kernels, terms(kernels)
+        self.points = coordinates(kernels)
+        self._kernels, self._work, self._classes = kernels, terms(kernels), class_names(kernels)
+
+    def costs(self, rows: LabelledRows) -> PricedCosts:
+        """Return prices and domains of some rows."""
+        used = np.unique(rows.counts.indices)
+        domains = domains_of([self._kernels[index] for index in used], self.points[used])
+        return PricedCosts(WorkPrices.fit(rows, self._work, self._classes), domains)
 
     def __call__(self, rows: LabelledRows) -> Base:
-        used = np.asarray(rows.counts.sum(axis=0)) > 0
-        prices = WorkPrices.fit(rows, self._work)
-        seen = [kernel for kernel, present in zip(self._kernels, used, strict=True) if present]
-        estimate = PricedCosts(prices, domains_of(seen)).estimate(self._kernels)
-        return Base(estimate, prices.constant_ms, priced_composition(prices, estimate.latency_ms, rows.counts))
+        costs = self.costs(rows)
+        prices, call_ms = costs.prices, costs.call_ms
+        latency_ms = prices.inside_ms_of(self._work, prices.class_indices(self._classes)) + call_ms
+        spread = domain_spread(costs.domains, self._kernels, self.points)
+        return Base(latency_ms, spread, call_ms, priced_composition(prices, latency_ms, rows.counts))
 
 
 def priced_composition(prices: WorkPrices, latency_ms: FloatArray, counts: csr_array) -> Composition:

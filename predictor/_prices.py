@@ -27,9 +27,6 @@ _LEAST_SHARE = 1e-4
 _FIRST_CHANNELS = 4
 """A convolution of so few channels reads an image: runtimes have ways of their own for it."""
 
-UNKNOWN = ""
-"""Class of a kernel whose like was in no row; it has the common prices."""
-
 
 @dataclass(frozen=True, eq=False)
 class WorkPrices:
@@ -50,16 +47,17 @@ class WorkPrices:
     constant_ms: float
 
     @classmethod
-    def fit(cls, rows: LabelledRows, work: FloatArray | None = None) -> Self:
+    def fit(cls, rows: LabelledRows, work: FloatArray | None = None, names: npt.NDArray[np.str_] | None = None) -> Self:
         """Find the prices by non-negative least squares on relative errors.
 
         Args:
             rows: Measured rows; a kernel alone is a network of one kernel.
             work: Terms of rows.kernels, when they are known. Shape: (len(rows.kernels), len(TERMS)).
+            names: Their classes, when they are known. Shape: (len(rows.kernels),).
         """
         work = terms(rows.kernels) if work is None else work
-        used = np.asarray(rows.counts.sum(axis=0)) > 0
-        names = np.array([price_class(kernel) for kernel in rows.kernels])
+        names = class_names(rows.kernels) if names is None else names
+        used = np.unique(rows.counts.indices)
         classes = tuple(sorted(set(names[used].tolist())))
         relative = 1.0 / rows.latency_ms
         sums = np.column_stack([rows.counts @ work, np.ones(len(rows))]) * relative[:, None]
@@ -73,17 +71,22 @@ class WorkPrices:
 
     def inside_ms(self, kernels: Sequence[Kernel]) -> FloatArray:
         """Return what kernels cost within a network, in ms, > 0. Shape: (len(kernels),)."""
-        return self.inside_ms_of(terms(kernels), self.class_indices(kernels))
+        return self.inside_ms_of(terms(kernels), self.class_indices(class_names(kernels)))
 
     def inside_ms_of(self, work: FloatArray, indices: npt.NDArray[np.intp]) -> FloatArray:
         """Return the same from terms and class indices, -1 for a class that was in no row."""
         prices = np.vstack([self.prices, self.common])[indices]
         return np.asarray(np.maximum((work * prices).sum(axis=1), self.least_ms))
 
-    def class_indices(self, kernels: Sequence[Kernel]) -> npt.NDArray[np.intp]:
-        """Return the index of each kernel's class, -1 for one that was in no row. Shape: (len(kernels),)."""
+    def class_indices(self, names: npt.NDArray[np.str_]) -> npt.NDArray[np.intp]:
+        """Return the index of each class, -1 for one that was in no row. Shapes: (n,) to (n,)."""
         index = {name: position for position, name in enumerate(self.classes)}
-        return np.array([index.get(price_class(kernel), -1) for kernel in kernels], dtype=np.intp)
+        return np.array([index.get(name, -1) for name in names.tolist()], dtype=np.intp)
+
+
+def class_names(kernels: Sequence[Kernel]) -> npt.NDArray[np.str_]:
+    """Return the class of each kernel. Shape: (len(kernels),)."""
+    return np.array([price_class(kernel) for kernel in kernels], dtype=np.str_)
 
 
 def price_class(kernel: Kernel) -> str:

@@ -42,7 +42,9 @@ class PricedCosts:
     def estimate(self, kernels: Sequence[Kernel]) -> Estimate:
         """Return latencies alone; uncertain by what lies outside of the rows, for the rest is learned by factors."""
         latency_ms = self.prices.inside_ms(kernels) + self.prices.constant_ms
-        spread, known, inside = domain_evidence(self.domains, kernels)
+        points = coordinates(kernels)
+        spread = domain_spread(self.domains, kernels, points)
+        known, inside = domain_evidence(self.domains, kernels, points)
         return Estimate(latency_ms, spread, known, inside, np.zeros((len(kernels), 0)))
 
 
@@ -67,7 +69,8 @@ class SummedCosts:
         """Return the base's costs times the factors, with the errors that the factors' weights share."""
         plain = self.base.estimate(kernels)
         mean, loadings, left_out = self.factors.joint(kernels)
-        return times_factors(plain, mean, loadings, left_out, self._fixed_ms)
+        latency_ms, spread = times_factors(plain.latency_ms, plain.spread, mean, left_out, self._fixed_ms)
+        return Estimate(latency_ms, spread, plain.known, plain.in_domain, loadings)
 
     @property
     def _fixed_ms(self) -> float:
@@ -75,47 +78,54 @@ class SummedCosts:
 
 
 def times_factors(
-    plain: Estimate, mean: FloatArray, loadings: FloatArray, left_out: FloatArray, fixed_ms: float
-) -> Estimate:
-    """Return an estimate times factors.
+    latency_ms: FloatArray, spread: FloatArray, mean: FloatArray, left_out: FloatArray, fixed_ms: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return latencies and half-widths times factors. All arrays have shape (n,).
 
     Args:
-        plain: The base's.
-        mean: Log factors. Shape: (n,).
-        loadings: Their shared errors. Shape: (n, r).
-        left_out: Variance of their own errors. Shape: (n,).
+        latency_ms: The base's.
+        spread: Half-widths of the base's intervals, in log latency.
+        mean: Log factors.
+        left_out: Variance of their own errors.
         fixed_ms: Part of each latency that the factor leaves as it is, >= 0.
     """
-    latency_ms = fixed_ms + (plain.latency_ms - fixed_ms) * np.exp(mean)
-    own = np.sqrt(plain.spread**2 + INTERVAL_DEVIATIONS**2 * left_out)
-    return Estimate(latency_ms, np.minimum(own, _MOST_SPREAD), plain.known, plain.in_domain, loadings)
+    moved_ms = fixed_ms + (latency_ms - fixed_ms) * np.exp(mean)
+    return moved_ms, np.minimum(np.sqrt(spread**2 + INTERVAL_DEVIATIONS**2 * left_out), _MOST_SPREAD)
+
+
+def domain_spread(domains: Mapping[str, Domain], kernels: Sequence[Kernel], points: FloatArray) -> FloatArray:
+    """Return the half-widths that distance from rows adds; large for families that were in no row. Shape: (n,)."""
+    spread = np.full(len(kernels), _UNKNOWN_SPREAD)
+    for family, indices in _members(kernels).items():
+        if domain := domains.get(family):
+            further = domain.further_deviation([kernels[index] for index in indices], points[indices])
+            spread[indices] = np.minimum(INTERVAL_DEVIATIONS * further, _MOST_SPREAD)
+    return spread
 
 
 def domain_evidence(
-    domains: Mapping[str, Domain], kernels: Sequence[Kernel]
-) -> tuple[FloatArray, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return half-widths that distance from rows adds, whether families were in rows, and whether configurations were.
-
-    Three arrays of shape (len(kernels),).
-    """
-    spread = np.full(len(kernels), _UNKNOWN_SPREAD)
+    domains: Mapping[str, Domain], kernels: Sequence[Kernel], points: FloatArray
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return whether kernels' families were in rows, and whether configurations like them were. Shapes: (n,)."""
     known, inside = np.zeros(len(kernels), dtype=np.bool_), np.zeros(len(kernels), dtype=np.bool_)
+    for family, indices in _members(kernels).items():
+        if domain := domains.get(family):
+            known[indices] = True
+            inside[indices] = domain.covers([kernels[index] for index in indices], points[indices])
+    return known, inside
+
+
+def domains_of(kernels: Sequence[Kernel], points: FloatArray | None = None) -> dict[str, Domain]:
+    """Return the domain of each family, sorted by name."""
+    points = coordinates(kernels) if points is None else points
+    return {
+        family: Domain.of([kernels[index] for index in indices], points[indices])
+        for family, indices in sorted(_members(kernels).items())
+    }
+
+
+def _members(kernels: Sequence[Kernel]) -> dict[str, list[int]]:
     members: dict[str, list[int]] = {}
     for index, kernel in enumerate(kernels):
         members.setdefault(kernel.family, []).append(index)
-    for family, indices in members.items():
-        if domain := domains.get(family):
-            own = [kernels[index] for index in indices]
-            points = coordinates(own)
-            further = INTERVAL_DEVIATIONS * domain.further_deviation(own, points)
-            spread[indices] = np.minimum(further, _MOST_SPREAD)
-            known[indices], inside[indices] = True, domain.covers(own, points)
-    return spread, known, inside
-
-
-def domains_of(kernels: Sequence[Kernel]) -> dict[str, Domain]:
-    """Return the domain of each family, sorted by name."""
-    members: dict[str, list[Kernel]] = {}
-    for kernel in kernels:
-        members.setdefault(kernel.family, []).append(kernel)
-    return {family: Domain.of(own) for family, own in sorted(members.items())}
+    return members

@@ -116,6 +116,25 @@ class FactorPrior:
 
 
 @dataclass(frozen=True, eq=False)
+class UnitFeatures:
+    """Kernels as a process sees them, however far it moves.
+
+    Attributes:
+        columns: Level, families, smooth function and directions, each of unit variance. Shape: (n, width).
+        unresolved: Share of the smooth function's variance that the columns leave out. Shape: (n,).
+        foreign: Whether a kernel's family has no offset. Shape: (n,).
+    """
+
+    columns: FloatArray
+    unresolved: FloatArray
+    foreign: npt.NDArray[np.bool_]
+
+    def taken(self, chosen: npt.NDArray[np.intp]) -> UnitFeatures:
+        """Return some of the kernels."""
+        return UnitFeatures(self.columns[chosen], self.unresolved[chosen], self.foreign[chosen])
+
+
+@dataclass(frozen=True, eq=False)
 class FactorProcess:
     """The process as features with unit normal weights: level, families, smooth function, directions.
 
@@ -132,11 +151,25 @@ class FactorProcess:
     anchor_families: npt.NDArray[np.int32]
 
     @classmethod
-    def over(cls, kernels: Sequence[Kernel], prior: FactorPrior, most_anchors: int = MOST_ANCHORS) -> Self:
-        """Lay a process over kernels; the anchors are chosen where they tell most (pivoted Cholesky)."""
+    def over(
+        cls,
+        kernels: Sequence[Kernel],
+        prior: FactorPrior,
+        most_anchors: int = MOST_ANCHORS,
+        *,
+        points: FloatArray | None = None,
+    ) -> Self:
+        """Lay a process over kernels; the anchors are chosen where they tell most (pivoted Cholesky).
+
+        Args:
+            kernels: Kernels of rows. Length n.
+            prior: How far it moves.
+            most_anchors: Most kernels that carry the smooth function.
+            points: Coordinates of the kernels, when these are known. Shape: (n, len(COORDINATES)).
+        """
         families = tuple(sorted({kernel.family for kernel in kernels}))
         own = _family_indices(kernels, families)
-        points = coordinates(kernels)
+        points = coordinates(kernels) if points is None else points
         chosen = _pivots(points / prior.octaves, own, most_anchors)
         return cls(prior, families, points[chosen], own[chosen].astype(np.int32))
 
@@ -162,21 +195,48 @@ class FactorProcess:
             Arrays of shapes (n, width) and (n,). The second grows to the whole prior variance of the smooth
             function far from all anchors, and to that of a family's offset as well for a family never seen.
         """
-        prior = self.prior
+        return self.scaled(self.unit(kernels, directions))
+
+    def unit(
+        self, kernels: Sequence[Kernel], directions: FloatArray | None = None, *, points: FloatArray | None = None
+    ) -> UnitFeatures:
+        """Return what of the features does not depend on how far the process moves, which takes the time.
+
+        Args:
+            kernels: Any kernels. Length n.
+            directions: Values of the further directions. Shape: (n, len(prior.directions)).
+            points: Coordinates of the kernels, when these are known. Shape: (n, len(COORDINATES)).
+        """
         own = _family_indices(kernels, self.families)
         known = own >= 0
-        features = np.zeros((len(kernels), self.width))
-        features[:, 0] = prior.level
-        features[known, 1 + own[known]] = prior.family
-        smooth = self._smooth(coordinates(kernels), own)
+        columns = np.zeros((len(own), self.width))
+        columns[:, 0] = 1.0
+        columns[known, 1 + own[known]] = 1.0
         start = 1 + len(self.families)
-        features[:, start : start + len(self.anchors)] = prior.shape * smooth
-        if prior.directions:
-            if directions is None or directions.shape != (len(kernels), len(prior.directions)):
-                raise ValueError(f"{len(prior.directions)} directions are needed for each kernel")
-            features[:, start + len(self.anchors) :] = directions * np.array(prior.directions)
-        left_out = prior.shape**2 * np.maximum(1.0 - (smooth**2).sum(axis=1), 0.0)
-        return features, left_out + np.where(known, 0.0, prior.family**2)
+        smooth = columns[:, start : start + len(self.anchors)]
+        self._fill_smooth(smooth, coordinates(kernels) if points is None else points, own)
+        if self.prior.directions:
+            if directions is None or directions.shape != (len(own), len(self.prior.directions)):
+                raise ValueError(f"{len(self.prior.directions)} directions are needed for each kernel")
+            columns[:, start + len(self.anchors) :] = directions
+        unresolved = np.maximum(1.0 - np.einsum("ij,ij->i", smooth, smooth), 0.0)
+        return UnitFeatures(columns, unresolved, ~known)
+
+    def scaled(self, unit: UnitFeatures) -> tuple[FloatArray, FloatArray]:
+        """Return features and left-out variance as `features` does."""
+        return unit.columns * self.scales, self.left_out(unit)
+
+    def left_out(self, unit: UnitFeatures) -> FloatArray:
+        """Return the variance of the log factor that the features leave out. Shape: (n,)."""
+        prior = self.prior
+        return np.asarray(prior.shape**2 * unit.unresolved + np.where(unit.foreign, prior.family**2, 0.0))
+
+    @property
+    def scales(self) -> FloatArray:
+        """Standard deviation of each feature. Shape: (width,)."""
+        prior = self.prior
+        each = ((prior.level, 1), (prior.family, len(self.families)), (prior.shape, len(self.anchors)))
+        return np.concatenate([*(np.full(count, value) for value, count in each), np.array(prior.directions)])
 
     def covariance(
         self,
@@ -188,11 +248,10 @@ class FactorProcess:
         """Return the prior covariance of log factors that features carry. Shape: (len(left), len(right))."""
         return np.asarray(self.features(left, left_directions)[0] @ self.features(right, right_directions)[0].T)
 
-    def _smooth(self, points: FloatArray, own: npt.NDArray[np.intp]) -> FloatArray:
-        """Return features of the unit smooth function, family by family. Shape: (n, len(anchors))."""
+    def _fill_smooth(self, smooth: FloatArray, points: FloatArray, own: npt.NDArray[np.intp]) -> None:
+        """Write features of the unit smooth function, family by family, into zeros. Shape: (n, len(anchors))."""
         from scipy.linalg import solve_triangular
 
-        smooth = np.zeros((len(points), len(self.anchors)))
         for family in range(len(self.families)):
             rows, columns = np.flatnonzero(own == family), np.flatnonzero(self.anchor_families == family)
             if len(rows) and len(columns):
@@ -200,7 +259,6 @@ class FactorProcess:
                 root = np.linalg.cholesky(matern(anchors, anchors) + _LEAST_REMAINDER * np.eye(len(columns)))
                 cross = matern(anchors, points[rows] / self.prior.octaves)
                 smooth[np.ix_(rows, columns)] = solve_triangular(root, cross, lower=True).T
-        return smooth
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,9 +289,12 @@ class SummedFactors:
             The mean, shape (n,); loadings, shape (n, width), whose products are the posterior covariances
             between kernels; and the variance that each kernel has of its own, shape (n,).
         """
+        return self.joint_of(*self.process.features(kernels, directions))
+
+    def joint_of(self, features: FloatArray, left_out: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the same from features and left-out variance, as the process gives them."""
         from scipy.linalg import solve_triangular
 
-        features, left_out = self.process.features(kernels, directions)
         mean = np.clip(features @ self.weights, -_MOST_FACTOR, _MOST_FACTOR)
         return mean, solve_triangular(self.root, features.T, lower=True).T, left_out
 
@@ -278,6 +339,8 @@ class FactorFit:
         composition: Composition,
         directions: FloatArray | None = None,
         *,
+        unit: UnitFeatures | None = None,
+        megabytes: FloatArray | None = None,
         steps: int = 4,
     ) -> Self:
         """Condition a process on rows.
@@ -288,24 +351,27 @@ class FactorFit:
             base_ms: Base cost of each of rows.kernels run alone, > 0. Shape: (len(rows.kernels),).
             composition: What makes networks of kernels; rows of kernels alone are kernels as they are.
             directions: Values of the process's further directions. Shape: (len(rows.kernels), directions).
+            unit: What process.unit says of rows.kernels, when it is known.
+            megabytes: Activations that rows.kernels read and write, when these are known.
             steps: Gauss-Newton steps.
         """
-        features, left_out = process.features(rows.kernels, directions)
-        megabytes = activation_megabytes(rows.kernels)
+        unit = process.unit(rows.kernels, directions) if unit is None else unit
+        megabytes = activation_megabytes(rows.kernels) if megabytes is None else megabytes
+        scales = process.scales
         weights, noise = np.zeros(process.width), process.prior.noise
         precision = np.full(len(rows), noise**-2.0)
         for step in range(steps):
-            log_factors = np.clip(features @ weights, -_MOST_FACTOR, _MOST_FACTOR)
+            log_factors = np.clip(unit.columns @ (scales * weights), -_MOST_FACTOR, _MOST_FACTOR)
             cost_ms = base_ms * np.exp(log_factors)
             total_ms, slopes = _totals(rows, cost_ms, megabytes, composition)
             residual = np.log(rows.latency_ms / total_ms)
             if step:
                 precision = _robust_precision(residual, noise)
-            design = np.asarray(slopes @ features)
+            design = np.asarray((slopes @ unit.columns) * scales)
             target = residual + design @ weights
             root = _precision_root((design * precision[:, None]).T @ design)
             weights = _solve(root, design.T @ (precision * target))
-        own = np.asarray(slopes.power(2) @ left_out)
+        own = np.asarray(slopes.power(2) @ process.left_out(unit))
         return cls(SummedFactors(process, weights, root), design, target, precision, own)
 
     def left_out(self, groups: npt.NDArray[np.intp] | None = None) -> LeftOut:
