@@ -34,7 +34,7 @@ def to_array(genotypes: Sequence[CarsGenotype], nodes: int) -> GenotypeArray:
         for edge in node
         for number in (edge.source, codes[edge.operation])
     ]
-    return np.array(flat, dtype=np.int8).reshape(len(genotypes), 2, nodes, 2, 2)
+    return np.frombuffer(bytes(flat), dtype=np.int8).reshape(len(genotypes), 2, nodes, 2, 2)
 
 
 def from_array(row: GenotypeArray) -> CarsGenotype:

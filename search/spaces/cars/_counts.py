@@ -19,7 +19,7 @@ from search.spaces.cars import _pieces
 from search.spaces.cars._arrays import GenotypeArray, Mask
 from search.spaces.cars._genotype import CELL_INPUTS
 from search.spaces.cars._lowering import CarsParams
-from search.spaces.cars._patterns import ALONE, ENDINGS, PATTERNS, CellPatterns, patterns_of
+from search.spaces.cars._patterns import ALONE, ENDINGS, CellPatterns, patterns_of
 from search.spaces.cars._pieces import Piece, Place, place_of
 
 _SUM = ("conv2d", "add")
@@ -120,8 +120,8 @@ class CountTables:
     def _count_cells(
         self, tally: dict[int, KernelCounts], place: Place, cells: CellPatterns, times: KernelCounts
     ) -> None:
-        for row in np.flatnonzero(cells.counts.any(axis=1)).tolist():
-            self._add(tally, cells.counts[row] * times, _pieces.pattern, place, PATTERNS[row])
+        for pattern, amount in cells.counts.items():
+            self._add(tally, amount * times, _pieces.pattern, place, pattern)
         for joined in np.unique(cells.joined).tolist():
             if joined:
                 self._add(tally, (cells.joined == joined) * times, _pieces.concat, place, joined, self._params.nodes)

@@ -11,6 +11,7 @@ The arrays have cells on their last axis, so that every step works on thousands 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ NOT_THERE = -1
 
 _SKIP = OPERATIONS.index("skip_connect")
 _NONE = OPERATIONS.index("none")
-_POOLS = tuple(code for code, operation in enumerate(OPERATIONS) if "pool" in operation)
+_POOLS = np.array(["pool" in operation for operation in OPERATIONS])
 _LATEST = 100
 """Later than every tensor that an edge can read: terms that an edge makes itself come after those."""
 
@@ -42,11 +43,10 @@ class Pattern(NamedTuple):
     """A piece of a cell.
 
     Attributes:
-        kind: "inner" (an edge without its last operator), "end" (that last operator and what it is fused with),
-            "sum" (a sum that is in no other kernel), or "relu" (one that is in no other kernel).
+        kind: "edge" (with what its last operator is fused with), "sum" or "relu" (one that is in no other kernel).
         operation: Of an edge, by its place in OPERATIONS.
         strided: Whether the edge halves its map; of a "relu", whether it stands before such edges.
-        ending: What follows in the same kernel: ALONE, CLAMPED, FIRST, ...; of a sum, whether its terms are one.
+        ending: What follows in the same kernel: ALONE, CLAMPED, FIRST, ...; a sum of one tensor with itself says BOTH.
     """
 
     kind: str
@@ -55,30 +55,14 @@ class Pattern(NamedTuple):
     ending: int = ALONE
 
 
-def _all_patterns() -> tuple[Pattern, ...]:
-    operations = [code for code in range(len(OPERATIONS)) if code != _NONE]
-    edges = list(itertools.product(operations, (False, True)))
-    inner = [Pattern("inner", *edge) for edge in edges]
-    ends = [Pattern("end", *edge, ending) for edge in edges for ending in range(ENDINGS)]
-    sums = [Pattern("sum", ending=ending) for ending in (ALONE, CLAMPED, BOTH, BOTH + THEN_CLAMPED)]
-    return (*inner, *ends, *sums, *(Pattern("relu", strided=strided) for strided in (False, True)))
+_STRIDED_CODE, _OPERATION_CODE = ENDINGS, 2 * ENDINGS
+_NO_CODE = np.uint8(255)
+"""An edge's pattern in one number: operation, whether it is strided, ending."""
 
 
-PATTERNS = _all_patterns()
-_COLUMN = {pattern: column for column, pattern in enumerate(PATTERNS)}
-_NOWHERE = len(PATTERNS)
-
-
-def _columns(kind: str) -> npt.NDArray[np.int16]:
-    """Return the columns of edges' patterns. Shape: (operations, 2, ENDINGS); "none" has no column."""
-    table = np.full((len(OPERATIONS), 2, ENDINGS), _NOWHERE, dtype=np.int16)
-    for pattern, column in _COLUMN.items():
-        if pattern.kind == kind:
-            table[pattern.operation, int(pattern.strided), pattern.ending] = column
-    return table
-
-
-_INNER, _END = _columns("inner")[:, :, ALONE], _columns("end")
+def _edge_pattern(code: int) -> Pattern:
+    operation, rest = divmod(code, _OPERATION_CODE)
+    return Pattern("edge", operation, rest >= _STRIDED_CODE, rest % ENDINGS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +70,14 @@ class CellPatterns:
     """Cells as counts of patterns.
 
     Attributes:
-        counts: How often each of PATTERNS is in each cell. Shape: (len(PATTERNS), n).
+        counts: How often each cell has each pattern that occurs. Shape of each: (n,).
         adapters: How the kernels of the two adapters end, or NOT_THERE where nobody reads them. Shape: (2, n).
         joined: What the cell's output joins: one digit a live node in base nodes + 1, equal for nodes whose tensor is
             the same, counted from 1 in order; 0 where the output is a node's own tensor. Shape: (n,).
         parts: Number of live nodes. Shape: (n,).
     """
 
-    counts: Counts
+    counts: Mapping[Pattern, Counts]
     adapters: Codes
     joined: npt.NDArray[np.int64]
     parts: Codes
@@ -122,7 +106,7 @@ class _Cells:
         self.reducing = reducing
         self.strided = (self.source < CELL_INPUTS) if reducing else np.zeros_like(self.source, dtype=np.bool_)
         self.passes = (self.operation == _SKIP) & ~self.strided
-        self.pools = np.isin(self.operation, _POOLS)
+        self.pools = _POOLS[self.operation]
         self.live = np.zeros(self.source.shape, dtype=np.bool_)
         # A node that only passes a tensor on is that tensor: `root` follows such nodes to where it is made.
         self.root = np.zeros(self.source.shape, dtype=np.int8)
@@ -152,15 +136,14 @@ class _Cells:
         clamped, sums, others = self._readers(parts, last=last)
         alone_clamped = clamped & (sums == 0) & ~others
         alone_summed = ~clamped & (sums == 1) & ~others
-        counts = np.zeros((len(PATTERNS) + 1, self.count), dtype=np.uint8)
         ends = np.where(alone_clamped, np.int8(CLAMPED), np.int8(ALONE))
+        counts: dict[Pattern, Counts] = {}
         edge_ends = self._sums(counts, ends, alone_summed, alone_clamped, sums_join=sums_join)
-        for node, edge in itertools.product(range(self.nodes), range(2)):
-            self._count_edge(counts, node, edge, edge_ends[node, edge])
+        self._count_edges(counts, edge_ends)
         self._count_relus(counts, clamped & ~alone_clamped)
         read = np.stack([(self.live & (self.source == source)).any(axis=(0, 1)) for source in range(CELL_INPUTS)])
         adapters = np.where(read, ends[:CELL_INPUTS], np.int8(NOT_THERE))
-        return CellPatterns(counts[:-1], adapters, self._joined(parts), parts)
+        return CellPatterns(counts, adapters, self._joined(parts), parts)
 
     def _readers(self, parts: Codes, *, last: bool) -> tuple[Mask, Counts, Mask]:
         """Return for each tensor whether a ReLU reads it, how many sums do, and whether anything else does.
@@ -186,7 +169,9 @@ class _Cells:
                 clamped[tensor] |= goes_on
         return clamped, sums, others
 
-    def _sums(self, counts: Counts, ends: Codes, alone_summed: Mask, alone_clamped: Mask, *, sums_join: bool) -> Codes:
+    def _sums(
+        self, counts: dict[Pattern, Counts], ends: Codes, alone_summed: Mask, alone_clamped: Mask, *, sums_join: bool
+    ) -> Codes:
         """Count sums of their own, and return how the kernel of each edge's last operator ends.
 
         Sums that join a convolution change the end of its kernel: in `ends` where the term is a tensor that
@@ -208,7 +193,8 @@ class _Cells:
             for is_same, is_clamped in itertools.product((False, True), repeat=2):
                 ending = (BOTH + THEN_CLAMPED if is_clamped else BOTH) if is_same else int(is_clamped)
                 chosen = alone & (same == is_same) & (alone_clamped[node + CELL_INPUTS] == is_clamped)
-                counts[_COLUMN[Pattern("sum", ending=ending)]] += chosen
+                pattern = Pattern("sum", ending=ending)
+                counts[pattern] = counts.get(pattern, np.uint8(0)) + chosen.view(np.uint8)
         # The one term of a node is the node's tensor, and ends as that does.
         for node, edge in itertools.product(range(self.nodes), range(2)):
             edge_ends[node, edge] = np.where(self.two[node], edge_ends[node, edge], ends[node + CELL_INPUTS])
@@ -232,16 +218,18 @@ class _Cells:
         first = able[0] & (~able[1] | (runs[0] <= runs[1]))
         return np.stack([first, able[1] & ~first])
 
-    def _count_edge(self, counts: Counts, node: int, edge: int, ending: Codes) -> None:
-        operation, strided = self.operation[node, edge], self.strided[node, edge].view(np.int8)
-        runs = self.live[node, edge] & ~self.passes[node, edge]
-        for column in (_INNER[operation, strided], _END[operation, strided, ending]):
-            counts[np.where(runs, column, np.int16(_NOWHERE)), self.everyone] += 1
+    def _count_edges(self, counts: dict[Pattern, Counts], edge_ends: Codes) -> None:
+        code = self.operation * np.uint8(_OPERATION_CODE) + self.strided * np.uint8(_STRIDED_CODE) + edge_ends
+        runs = self.live & ~self.passes
+        code = np.where(runs, code.astype(np.uint8), _NO_CODE).reshape(2 * self.nodes, self.count)
+        for present in np.flatnonzero(np.bincount(code.ravel(), minlength=256)[:_NO_CODE]).tolist():
+            counts[_edge_pattern(present)] = (code == present).sum(axis=0, dtype=np.uint8)
 
-    def _count_relus(self, counts: Counts, unfused: Mask) -> None:
-        before = unfused[:CELL_INPUTS].sum(axis=0, dtype=np.uint8)
-        counts[_COLUMN[Pattern("relu", strided=self.reducing)]] += before
-        counts[_COLUMN[Pattern("relu")]] += unfused[CELL_INPUTS:].sum(axis=0, dtype=np.uint8)
+    def _count_relus(self, counts: dict[Pattern, Counts], unfused: Mask) -> None:
+        before, between = unfused[:CELL_INPUTS], unfused[CELL_INPUTS:]
+        for strided in dict.fromkeys((self.reducing, False)):
+            counted = [before] * (strided == self.reducing) + [between] * (not strided)
+            counts[Pattern("relu", strided=strided)] = np.concatenate(counted).sum(axis=0, dtype=np.uint8)
 
     def _joined(self, parts: Codes) -> npt.NDArray[np.int64]:
         base = self.nodes + 1

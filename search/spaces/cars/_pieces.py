@@ -15,7 +15,7 @@ from search.spaces.cars._patterns import ALONE, BOTH, CLAMPED, FIRST, SECOND, TH
 
 Size = tuple[int, int]
 Piece = tuple[Network, ...]
-"""One network, or none where nothing runs."""
+"""Networks that no kernel reaches across."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def pattern(place: Place, what: Pattern) -> Piece:
     """Return a pattern of a cell."""
     outer, inner = (*place.outer, place.channels), (*place.inner, place.channels)
     read = outer if what.strided else inner
-    if what.kind in ("inner", "end"):
+    if what.kind == "edge":
         return _edge(what, place.channels, read, inner)
     operators = Operators()
     if what.kind == "relu":
@@ -114,12 +114,13 @@ def _edge(what: Pattern, channels: int, read: tuple[int, ...], inner: tuple[int,
     operators = Operators()
     tensor = operators.edge("edge", Edge(0, OPERATIONS[what.operation]), "x", channels, 2 if what.strided else 1)
     _end(operators, tensor, what.ending)
-    whole = _piece(operators.put_so_far, {"x": read, "side": inner})[0]
-    names = [operator.name for operator in whole.operators]
+    sizes = {"x": read, "side": inner}
+    names = [operator.name for operator in operators.put_so_far]
     # The ReLU before an edge is shared with other edges; it is a pattern of its own, or the end of another.
     first, last = int(names[0] == "x.relu"), names.index(tensor)
-    chosen = whole.operators[first:last] if what.kind == "inner" else whole.operators[last:]
-    return _piece(chosen, {name: spec.shape[1:] for name, spec in whole.tensors.items()})
+    whole = _piece(operators.put_so_far, sizes)[0]
+    sizes = {name: spec.shape[1:] for name, spec in whole.tensors.items()}
+    return (*_piece(whole.operators[first:last], sizes), *_piece(whole.operators[last:], sizes))
 
 
 def _end(operators: Operators, tensor: str, ending: int) -> None:
