@@ -50,12 +50,15 @@ class Base:
         spread: Half-width of the 90 % interval of its logarithm. Shape: (k,).
         fixed_ms: Part of each kernel's latency alone that factors leave as it is.
         composition: What makes networks of kernels alone.
+        judges_itself: Whether the half-widths say how sure each cost is. If not, what factors would know if they
+            could move a little says it, where they are not to move at all.
     """
 
     latency_ms: FloatArray
     spread: FloatArray
     fixed_ms: float
     composition: Composition
+    judges_itself: bool
 
     @property
     def moved_ms(self) -> FloatArray:
@@ -74,7 +77,7 @@ class Corrected:
 
     Attributes:
         base: The base.
-        factors: Its correction; factors of 1 when the choice was none, with what is known of sums.
+        factors: Its correction; None, or factors of 1 with what is known of sums, when the choice was none.
         composition: The base's, with calibrated intervals.
         strength: Deviations of the log factor that were chosen: of a family, and within one.
         alone: Rows held out in random folds.
@@ -82,7 +85,7 @@ class Corrected:
     """
 
     base: Base
-    factors: SummedFactors
+    factors: SummedFactors | None
     composition: Composition
     strength: tuple[float, float]
     alone: HeldOut
@@ -175,7 +178,7 @@ def _hold_out(
         counts, tested = held.counts[:, used], unit.taken(used)
         for index, strength in enumerate(strengths):
             factors = _factors(process, unit, megabytes, train, base, strength)
-            mean, loadings, left_out = factors.joint_of(*factors.process.scaled(tested))
+            mean, loadings, left_out = _joint(factors, tested)
             latency_ms, spread = times_factors(base.latency_ms[used], base.spread[used], mean, left_out, base.fixed_ms)
             parts = Parts(latency_ms, spread, megabytes[used], loadings)
             errors[index, test] = np.log(base.composition.latency(parts, counts) / held.latency_ms)
@@ -197,11 +200,21 @@ def _factors(
     rows: LabelledRows,
     base: Base,
     strength: tuple[float, float],
-) -> SummedFactors:
+) -> SummedFactors | None:
     moves = strength != (0.0, 0.0)
+    if not moves and base.judges_itself:
+        return None
     process = process.with_prior(_prior(strength if moves else _LEAST_STRENGTH))
     fit = FactorFit.of(process, rows, base.moved_ms, base.inner, unit=unit, megabytes=megabytes)
     return fit.factors if moves else replace(fit.factors, weights=np.zeros_like(fit.factors.weights))
+
+
+def _joint(factors: SummedFactors | None, unit: UnitFeatures) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return mean, loadings and left-out variance of log factors; nothing moves and nothing is shared without any."""
+    if factors is None:
+        count = len(unit.foreign)
+        return np.zeros(count), np.zeros((count, 0)), np.zeros(count)
+    return factors.joint_of(*factors.process.scaled(unit))
 
 
 def _choose(by_fold: FloatArray, by_group: FloatArray | None, folds: IndexArray, groups: IndexArray | None) -> int:

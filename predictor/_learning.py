@@ -74,7 +74,7 @@ def _learn_from_kernels(rows: TrainingRows, bags: Sequence[Sequence[Kernel]], se
     if len(known) >= _NETWORKS_TO_CORRECT:
         networks = LabelledRows(kernels, counts, np.zeros(len(known), dtype=np.bool_), latency_ms)
         fitted = correct(networks, _ModelBase(model, kernels), groups, points=coordinates(kernels), seed=seed)
-        costs = SummedCosts(model, fitted.factors) if fitted.strength != (0.0, 0.0) else model
+        costs = model if fitted.factors is None else SummedCosts(model, fitted.factors)
         return Learned(costs, fitted.composition, families, _evidence(fitted, groups))
     parts = _parts(model, kernels)
     composition, alone = fit_composition(parts, counts, latency_ms, model.call_ms)
@@ -96,7 +96,8 @@ def _learn_from_sums(rows: TrainingRows, bags: Sequence[Sequence[Kernel]], seed:
     fitted = correct(table, base, groups, points=base.points, seed=seed)
     priced = base.costs(table)
     families = summed_family_cards(priced.domains)
-    return Learned(SummedCosts(priced, fitted.factors), fitted.composition, families, _evidence(fitted, groups))
+    costs = priced if fitted.factors is None else SummedCosts(priced, fitted.factors)
+    return Learned(costs, fitted.composition, families, _evidence(fitted, groups))
 
 
 class _ModelBase:
@@ -107,7 +108,7 @@ class _ModelBase:
 
     def __call__(self, rows: LabelledRows) -> Base:
         composition = fit_composition_once(self._parts, rows.counts, rows.latency_ms, self._call_ms)
-        return Base(self._parts.latency_ms, self._parts.spread, 0.0, composition)
+        return Base(self._parts.latency_ms, self._parts.spread, 0.0, composition, judges_itself=True)
 
 
 class _PriceBase:
@@ -128,7 +129,8 @@ class _PriceBase:
         prices, call_ms = costs.prices, costs.call_ms
         latency_ms = prices.inside_ms_of(self._work, prices.class_indices(self._classes)) + call_ms
         spread = domain_spread(costs.domains, self._kernels, self.points)
-        return Base(latency_ms, spread, call_ms, priced_composition(prices, latency_ms, rows.counts))
+        composition = priced_composition(prices, latency_ms, rows.counts)
+        return Base(latency_ms, spread, call_ms, composition, judges_itself=False)
 
 
 def priced_composition(prices: WorkPrices, latency_ms: FloatArray, counts: csr_array) -> Composition:

@@ -155,9 +155,9 @@ def test_another_device_needs_force_and_is_labelled(network_predictor: NetworkPr
 
 def test_prediction_is_fast_enough_for_a_search(network_predictor: NetworkPredictor) -> None:
     networks = some_networks(300, np.random.default_rng(57))
-    start = time.perf_counter()
+    start = time.process_time()
     network_predictor.predict_many(networks)
-    assert len(networks) / (time.perf_counter() - start) > 200
+    assert len(networks) / (time.process_time() - start) > 200
 
 
 def test_same_table_and_seed_give_the_same_file(tmp_path: Path) -> None:
