@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pocketnas._observer import Observer
-from profiler.kernels import FUSION_RULES, Kernel, sample_kernels
+from profiler.kernels import FUSION_RULES, FusionRules, Kernel, sample_kernels
 from profiler.measure import Measurement, Progress, Protocol, measure
 from profiler.workload import Dtype, Workload
 
@@ -25,7 +25,14 @@ _SAMPLED_ARCHITECTURES = 60
 
 
 def space_workloads(
-    space: SearchSpace[Any], runtime: str, *, kernels: int, networks: int, dtype: Dtype, rng: np.random.Generator
+    space: SearchSpace[Any],
+    runtime: str,
+    *,
+    kernels: int,
+    networks: int,
+    dtype: Dtype,
+    rng: np.random.Generator,
+    rules: FusionRules | None = None,
 ) -> list[Workload]:
     """Choose what to measure so that networks of a space can be predicted.
 
@@ -36,10 +43,11 @@ def space_workloads(
         networks: Whole networks, drawn at random, that the kernels' sum is corrected by.
         dtype: Numeric type to run them in.
         rng: Source of the draws; the caller owns the seed.
+        rules: What was found to fuse on the device, instead of the runtime's built-in rules.
     """
     drawn = [space.lower(space.sample(rng)) for _ in range(max(networks, _SAMPLED_ARCHITECTURES))]
     covering = [space.lower(genotype) for genotype in space.covering()]
-    chosen = sample_kernels([*covering, *drawn], kernels, rng, rules=FUSION_RULES[runtime])
+    chosen = sample_kernels([*covering, *drawn], kernels, rng, rules=rules or FUSION_RULES[runtime])
     whole = {network.key: network for network in drawn}
     return [*_of_kernels(chosen, dtype), *(Workload(network, dtype) for network in islice(whole.values(), networks))]
 
@@ -58,10 +66,16 @@ def sampled_networks(space: SearchSpace[Any], rng: np.random.Generator, *, count
 
 
 def network_workloads(
-    networks: Sequence[Network], runtime: str, *, kernels: int, dtype: Dtype, rng: np.random.Generator
+    networks: Sequence[Network],
+    runtime: str,
+    *,
+    kernels: int,
+    dtype: Dtype,
+    rng: np.random.Generator,
+    rules: FusionRules | None = None,
 ) -> list[Workload]:
     """Choose what to measure of given networks: each as a whole, and at most `kernels` of their kernels."""
-    chosen = sample_kernels(networks, kernels, rng, rules=FUSION_RULES[runtime]) if kernels else []
+    chosen = sample_kernels(networks, kernels, rng, rules=rules or FUSION_RULES[runtime]) if kernels else []
     return [*_of_kernels(chosen, dtype), *(Workload(network, dtype) for network in networks)]
 
 

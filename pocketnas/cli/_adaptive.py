@@ -131,13 +131,17 @@ def profile_adaptively(
     """
     from pocketnas.adaptive import measure_adaptively
     from profiler.backends import open_backend
+    from profiler.fusion import fusion_rules_for
     from profiler.kernels import FUSION_RULES
+    from profiler.measure import Configuration
     from profiler.store import Store
 
     with open_backend(device, wait_s=options.wait_s) as backend, Store(place) as store:
         for check in backend.checks():
             screen.warn(f"{backend.name}: {check.id}: {check.detail}")
-        rules = FUSION_RULES[backend.facts().runtime]
+        facts = backend.facts()
+        found = fusion_rules_for(store, Configuration(backend.name, backend.source, facts), dtype=options.dtype)
+        rules = found or FUSION_RULES[facts.runtime]
         protocol = protocols[backend.kernels_per_process > 1]
         outcome = measure_adaptively(backend, targets, rules, protocol, store, options.settings(), screen)
         source = backend.source

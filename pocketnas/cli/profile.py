@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from pocketnas.front import SpaceSettings
     from profiler.backends import Backend
     from profiler.devices import Device
+    from profiler.kernels import FusionRules
     from profiler.measure import Outcome, Progress, Protocol
     from profiler.network import Network
+    from profiler.store import Store
     from profiler.workload import Dtype, Workload
 
 ProtocolName = Literal["kernels", "packed", "rapid", "quick", "normal"]
@@ -235,7 +237,7 @@ def command(
         choose = partial(_file_workloads, files, kernels or 0, dtype, seed)
     else:
         choose = partial(_space_workloads, settings, data, 300 if kernels is None else kernels, networks, dtype, seed)
-    outcomes = _measure(screen, chosen, _Choice(choose, protocols), store, label, wait_s)
+    outcomes = _measure(screen, chosen, _Choice(choose, dtype), protocols, store, label, wait_s)
     return show_outcomes(screen, outcomes, store)
 
 
@@ -281,31 +283,45 @@ def _read(paths: list[Path], input_shapes: dict[str, tuple[int, ...]]) -> list[N
 
 
 class _Choice:
-    """What is measured on each device: chosen once for each runtime, because they fuse operators differently."""
+    """What is measured on each device: chosen once for each runtime and what is known of its fusion there."""
 
-    def __init__(self, choose: Callable[[str], list[Workload]], protocols: Mapping[bool, Protocol]) -> None:
-        self._choose, self._protocols = choose, protocols
+    def __init__(self, choose: Callable[[str, FusionRules | None], list[Workload]], dtype: Dtype) -> None:
+        self._choose, self._dtype = choose, dtype
         self._lock = threading.Lock()
-        self._chosen: dict[str, list[Workload]] = {}
+        self._chosen: dict[tuple[str, FusionRules | None], list[Workload]] = {}
 
-    def __call__(self, backend: Backend) -> tuple[list[Workload], Protocol]:
-        runtime = backend.facts().runtime
+    def on(self, backend: Backend, store: Store) -> list[Workload]:
+        from profiler.fusion import fusion_rules_for
+        from profiler.measure import Configuration
+
+        facts = backend.facts()
+        rules = fusion_rules_for(store, Configuration(backend.name, backend.source, facts), dtype=self._dtype)
         with self._lock:
-            if runtime not in self._chosen:
-                self._chosen[runtime] = self._choose(runtime)
-        return self._chosen[runtime], self._protocols[backend.kernels_per_process > 1]
+            if (facts.runtime, rules) not in self._chosen:
+                self._chosen[facts.runtime, rules] = self._choose(facts.runtime, rules)
+        return self._chosen[facts.runtime, rules]
 
 
-def _file_workloads(files: list[Network], kernels: int, dtype: Dtype, seed: int, runtime: str) -> list[Workload]:
+def _file_workloads(
+    files: list[Network], kernels: int, dtype: Dtype, seed: int, runtime: str, rules: FusionRules | None
+) -> list[Workload]:
     import numpy as np
 
     from pocketnas.profiling import network_workloads
 
-    return network_workloads(files, runtime, kernels=kernels, dtype=dtype, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    return network_workloads(files, runtime, kernels=kernels, dtype=dtype, rng=rng, rules=rules)
 
 
 def _space_workloads(
-    settings: SpaceSettings, data: str, kernels: int, networks: int, dtype: Dtype, seed: int, runtime: str
+    settings: SpaceSettings,
+    data: str,
+    kernels: int,
+    networks: int,
+    dtype: Dtype,
+    seed: int,
+    runtime: str,
+    rules: FusionRules | None,
 ) -> list[Workload]:
     import numpy as np
 
@@ -314,11 +330,17 @@ def _space_workloads(
 
     space = settings.space_for(load_images(data, seed=seed))
     rng = np.random.default_rng(seed)
-    return space_workloads(space, runtime, kernels=kernels, networks=networks, dtype=dtype, rng=rng)
+    return space_workloads(space, runtime, kernels=kernels, networks=networks, dtype=dtype, rng=rng, rules=rules)
 
 
 def _measure(
-    screen: Screen, devices: Sequence[Device], choice: _Choice, place: Path, label: str, wait_s: float
+    screen: Screen,
+    devices: Sequence[Device],
+    choice: _Choice,
+    protocols: Mapping[bool, Protocol],
+    place: Path,
+    label: str,
+    wait_s: float,
 ) -> tuple[Outcome, ...]:
     from profiler.backends import open_backend
     from profiler.measure import measure_fleet
@@ -327,7 +349,7 @@ def _measure(
     def plan(backend: Backend) -> tuple[list[Workload], Protocol]:
         for check in backend.checks():
             screen.warn(f"{backend.name}: {check.id}: {check.detail}")
-        return choice(backend)
+        return choice.on(backend, store), protocols[backend.kernels_per_process > 1]
 
     openers = {device.name: partial(open_backend, device, wait_s=wait_s) for device in devices}
     with Store(place) as store, screen.progress_rows("measuring on", list(openers)) as advance:
