@@ -236,6 +236,8 @@ def _of_one_type(name: str, rows: LatencyTable, dtype: Dtype | None) -> LatencyT
     found = sorted(rows.frame["dtype"].unique())
     if dtype is None and len(found) > 1:
         raise SourceMismatchError(f"{name!r} has rows in {' and '.join(found)}; choose one with --dtype")
+    if dtype is not None and dtype not in found:
+        raise SourceMismatchError(f"{name!r} has no rows in {dtype}")
     return rows if dtype is None else rows.where(dtype=dtype)
 
 

@@ -82,7 +82,7 @@ def read_transferred(document: Mapping[str, Any], reader: PartReader) -> Transfe
 def _width(source: SourceDevice) -> int:
     """Return in how many causes a source shares its errors, which only its estimates tell."""
     probe = Kernel(Network("probe", [TensorSpec("x", (1, 8))], [Relu("relu", ("x",))], ["relu"]))
-    return source.costs.estimate([probe]).loadings.shape[1]
+    return int(source.costs.estimate([probe]).loadings.shape[1])
 
 
 def _composition(part: _SourcePart) -> Composition:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,7 +18,7 @@ from profiler.errors import ConfigError
 
 if TYPE_CHECKING:
     from pocketnas.transfer import TransferOutcome
-    from predictor import Accuracy, ModelCard
+    from predictor import Accuracy, ModelCard, NetworkPredictor
     from profiler.fusion import FusionFindings
     from profiler.table import LatencyTable
     from profiler.workload import Dtype, Source
@@ -106,19 +107,22 @@ def command(
     Example: pocketnas fit --device galaxy --from pixel,mi9 --budget 20 --store phones.db --out galaxy.safetensors
     """
     screen = Screen(as_json=as_json)
+    told: dict[str, object] = {}
     if sources is None:
         if budget is not None:
             raise ConfigError("goes with --from: without it nothing is measured", key="--budget")
-        card, told = _fit_rows(screen, store, table_file, device, source, dtype, seed, out), {}
+        predictor = _fit_rows(screen, *_rows(store, table_file, device, source), dtype, seed)
     else:
         if device is None or table_file is not None:
             raise ConfigError(
                 "needs --device, the new device, and a --store; a --table cannot be added to", key="--from"
             )
-        names = list(dict.fromkeys(name.strip() for name in sources.split(",")))
-        outcome = _transfer(screen, device, names, budget or _BUDGET, store or _STORE, dtype, config, wait_s, seed)
-        outcome.predictor.save(out)
-        card, told = outcome.predictor.card, _told(screen, outcome)
+        names = tuple(dict.fromkeys(name.strip() for name in sources.split(",")))
+        asked = _Transfer(device, names, budget or _BUDGET, store or _STORE, dtype, config, wait_s, seed)
+        outcome = asked.run(screen)
+        predictor, told = outcome.predictor, _told(screen, outcome)
+    predictor.save(out)
+    card = predictor.card
     _show(screen, card)
     screen.show(f"predictor in {out}")
     screen.document({"predictor": str(out), **told, **card.model_dump(mode="json", by_alias=True)})
@@ -126,25 +130,19 @@ def command(
 
 def _fit_rows(
     screen: Screen,
-    store: Path | None,
-    table_file: Path | None,
-    device: str | None,
-    source: Source | None,
+    rows: LatencyTable,
+    findings: Callable[[], tuple[FusionFindings, ...]],
     dtype: Dtype | None,
     seed: int,
-    out: Path,
-) -> ModelCard:
-    """Fit on rows that are there, and write the predictor."""
+) -> NetworkPredictor:
+    """Fit on rows that are there."""
     from predictor import NetworkPredictor
     from profiler.fusion import rules_for_rows
 
-    rows, findings = _rows(store, table_file, device, source)
     rows = rows if dtype is None else rows.where(dtype=dtype)
     rules = rules_for_rows(findings(), rows)
     with screen.progress(f"fitting on {len(rows)} rows"):
-        predictor = NetworkPredictor(rules=rules, seed=seed).fit(rows)
-    predictor.save(out)
-    return predictor.card
+        return NetworkPredictor(rules=rules, seed=seed).fit(rows)
 
 
 def _rows(
@@ -170,30 +168,33 @@ def _rows(
     raise ConfigError("give either --store or --table: the rows to learn from")
 
 
-def _transfer(
-    screen: Screen,
-    device: str,
-    names: list[str],
-    budget: int,
-    place: Path,
-    dtype: Dtype | None,
-    config: Path | None,
-    wait_s: float,
-    seed: int,
-) -> TransferOutcome:
-    """Check what can be checked without the device, then open it, measure and learn."""
-    from pocketnas.transfer import read_source, transfer
-    from profiler.backends import open_backend
-    from profiler.store import Store
+@dataclass(frozen=True)
+class _Transfer:
+    """A new device that is to stand on others, as the command line asks for it."""
 
-    target = configured_device(config, device)
-    if device in names:
-        raise ConfigError(f"{device!r} cannot stand on itself", key="--from")
-    opening = Store(place) if place.is_file() else nullcontext()
-    with opening as opened, screen.progress(f"fitting the devices to learn from: {', '.join(names)}"):
-        sources = [read_source(name, opened, dtype, seed=seed) for name in names]
-    with open_backend(target, wait_s=wait_s) as backend, Store(place) as opened:
-        return transfer(backend, sources, budget, opened, screen, seed=seed)
+    device: str
+    sources: tuple[str, ...]
+    budget: int
+    store: Path
+    dtype: Dtype | None
+    config: Path | None
+    wait_s: float
+    seed: int
+
+    def run(self, screen: Screen) -> TransferOutcome:
+        """Check what can be checked without the device, then open it, measure and learn."""
+        from pocketnas.transfer import read_source, transfer
+        from profiler.backends import open_backend
+        from profiler.store import Store
+
+        target = configured_device(self.config, self.device)
+        if self.device in self.sources:
+            raise ConfigError(f"{self.device!r} cannot stand on itself", key="--from")
+        opening = Store(self.store) if self.store.is_file() else nullcontext()
+        with opening as opened, screen.progress(f"fitting the devices to learn from: {', '.join(self.sources)}"):
+            sources = [read_source(name, opened, self.dtype, seed=self.seed) for name in self.sources]
+        with open_backend(target, wait_s=self.wait_s) as backend, Store(self.store) as opened:
+            return transfer(backend, sources, self.budget, opened, screen, seed=self.seed)
 
 
 def _told(screen: Screen, outcome: TransferOutcome) -> dict[str, object]:

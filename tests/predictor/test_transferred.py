@@ -197,7 +197,7 @@ def test_two_sources_span_what_a_new_device_may_be(
     between = {"conv2d": 2.0**0.5, "depthwise_conv2d": 3.0**0.5}
 
     def between_ms(kernel: Kernel) -> float:
-        return CALL_MS + between.get(kernel.family, 1.0) * (true_ms(kernel) - CALL_MS)
+        return float(CALL_MS + between.get(kernel.family, 1.0) * (true_ms(kernel) - CALL_MS))
 
     rows = [row(one.network, one.kind, noisy(between_ms(one), rng), device="between") for one in kernels]
     for network in networks:
