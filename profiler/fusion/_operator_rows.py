@@ -10,12 +10,14 @@ from profiler.backends.base import Backend
 from profiler.errors import MeasurementError, MergedProfileError
 from profiler.fusion._probes import SIZES, Probe, Size, kind_of
 from profiler.fusion.evidence import Chain, FusionEvidence, FusionVerdict
-from profiler.network import AvgPool2d, Conv2d, MaxPool2d, Network, TensorSpec
+from profiler.network import AvgPool2d, Conv2d, MaxPool2d, Network, TensorSpec, Transpose
 from profiler.runtimes.operator_profile import OperatorTime
 from profiler.workload import Dtype, Workload
 
-_LAYOUT_ROWS = frozenset({"ReorderInput", "ReorderOutput", "Transpose"})
-"""Rows in which ONNX Runtime turns the layout of data around its blocked convolutions: often no operator's."""
+_LAYOUT_ROW = re.compile(r"^Reorder(In|Out)put$|^transpose\b", re.IGNORECASE)
+"""Rows that only turn data: ONNX Runtime's around its blocked convolutions, and those of what reads a probe."""
+
+_MAP_RANK = 4
 
 _FUSED_NAME = re.compile(r"^Fused(?=[A-Z])")
 """ONNX Runtime calls a product that took an activation FusedGemm, and one that did not Gemm."""
@@ -94,7 +96,7 @@ class _Profiles:
 
     def rows(self, network: Network) -> tuple[OperatorTime, ...]:
         """Return the rows of a network in execution order."""
-        work = Workload(network, self._dtype, kind_of(network))
+        work = Workload(_read_on(network), self._dtype, kind_of(network))
         if work.key not in self._known:
             profile = self._backend.profile_operators(work, warmup_runs=_WARMUP_RUNS, runs=_RUNS)
             self._known[work.key] = profile.operators
@@ -109,6 +111,18 @@ class _Profiles:
         rows = self.rows(_unfusable())
         if len(_operators(row.kind for row in rows)) < len(_unfusable().operators):
             raise MergedProfileError("the runtime's profile does not show the operators of the network")
+
+
+def _read_on(network: Network) -> Network:
+    """Return a network whose maps are read by something else, as inside of larger ones.
+
+    ONNX Runtime leaves an operator of several steps, such as hard-swish, apart where it gives an output of the
+    network. What reads is a transpose: nothing fuses with it, and each runtime names its row by that word.
+    """
+    turned = {name: f"read/{name}" for name in network.outputs if len(network.tensors[name].shape) == _MAP_RANK}
+    readers = [Transpose(reader, (name,), (0, 2, 1, 3)) for name, reader in turned.items()]
+    outputs = [turned.get(name, name) for name in network.outputs]
+    return Network(network.name, network.inputs, [*network.operators, *readers], outputs)
 
 
 def _unfusable() -> Network:
@@ -135,8 +149,8 @@ def _evidence(probe: Probe, looking: _Profiles) -> FusionEvidence:
 
 
 def _operators(kinds: Iterable[str]) -> list[str]:
-    return [_FUSED_NAME.sub("", kind) for kind in kinds if kind not in _LAYOUT_ROWS]
+    return [_FUSED_NAME.sub("", kind) for kind in kinds if not _LAYOUT_ROW.match(kind)]
 
 
 def _sum_ms(rows: Sequence[OperatorTime]) -> float | None:
-    return sum(row.mean_ms or 0.0 for row in rows) or None
+    return sum(row.mean_ms or 0.0 for row in rows if not _LAYOUT_ROW.match(row.kind)) or None
