@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +19,11 @@ from profiler.zoo import mobilenet_v2
 from tests.predictor._synthetic import law_table
 from tests.profiler.catalogues._phone_data import PHONE_DATA, needs_phone_data
 
-FAMILIES = 12
+QUICK = ("alexnet", "squeezenet")
+FAMILIES = (
+    *("densenet", "googlenet", "mnasnet", "mobilenetv1", "mobilenetv2", "mobilenetv3", "proxylessnas", "resnet"),
+    *("shufflenetv2", "vgg"),
+)
 STEM = ["conv", 224, 224, 3, 112, 112, 32, 3, 2]
 
 
@@ -149,33 +152,28 @@ def test_no_list_and_endless_lists_are_refused() -> None:
             OperatorList.parse(rows)
 
 
-def published() -> Iterator[tuple[str, dict[str, list[Any]]]]:
-    files = sorted((PHONE_DATA / "nn-meter" / "graphs").glob("*.json.gz"))
-    assert len(files) == FAMILIES
-    for file in files:
-        with gzip.open(file, "rt", encoding="utf-8") as text:
-            yield file.name.split(".")[0], json.load(text)
+def published(family: str) -> dict[str, list[Any]]:
+    with gzip.open(PHONE_DATA / "nn-meter" / "graphs" / f"{family}.json.gz", "rt", encoding="utf-8") as text:
+        graphs: dict[str, list[Any]] = json.load(text)
+    return graphs
 
 
 @needs_phone_data
-def test_published_lists_are_lowered_with_the_work_of_their_rows() -> None:
-    for family, graphs in published():
-        for name, rows in list(graphs.items())[::400]:
-            network = OperatorList.parse(rows).to_network(name)
-            assert network.cost().macs == sum(map(macs_of_row, rows))
-            kinds = Counter(operator.kind for operator in network.operators)
-            squeezes = sum(row[0] == "se" for row in rows)
-            assert kinds["conv2d"] == sum(row[0] == "conv" for row in rows) + 2 * squeezes
-            if family != "googlenet":
-                assert len(network.outputs) == 1, name
-
-
-@needs_phone_data
-@pytest.mark.slow
-def test_every_published_list_is_read() -> None:
-    for _, graphs in published():
-        for rows in graphs.values():
-            assert not OperatorList.parse(rows).unknown
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in (*QUICK, *FAMILIES)]
+)
+def test_published_lists_are_lowered_with_the_work_of_their_rows(family: str) -> None:
+    graphs = published(family)
+    for rows in graphs.values():
+        assert not OperatorList.parse(rows).unknown
+    for name, rows in list(graphs.items())[::400]:
+        network = OperatorList.parse(rows).to_network(name)
+        assert network.cost().macs == sum(map(macs_of_row, rows))
+        squeezes = sum(row[0] == "se" for row in rows)
+        kinds = Counter(operator.kind for operator in network.operators)
+        assert kinds["conv2d"] == sum(row[0] == "conv" for row in rows) + 2 * squeezes
+        # Branches of a googlenet with equal widths cannot be told apart.
+        assert len(network.outputs) == 1 or family == "googlenet", name
 
 
 def macs_of_row(row: list[Any]) -> int:
