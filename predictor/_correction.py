@@ -36,9 +36,12 @@ _MOST_ROWS_JUDGED = 3000
 _LEAST_ROWS = 8
 """With fewer rows nothing can be held out that would tell strengths apart: there is no correction."""
 
-_INFLATIONS = np.geomspace(0.2, 5.0, 41)
-_INFLATION_PULL = 0.1
-"""Pull towards no inflation, against an equal difference between the widths: few rows tell it badly."""
+_INFLATIONS = np.geomspace(1.0, 8.0, 22)
+"""What distance says is never made less of: rows that were held out are nearer than what may come."""
+
+_INFLATION_PULL, _INFLATION_PULL_OF_FEW = 0.03, 3.0
+"""Pull towards no inflation, against an equal difference between the widths, and what is added to it over the number
+of rows: few rows tell it badly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,10 +246,12 @@ def _log_loss(errors: FloatArray, groups: IndexArray) -> FloatArray:
 def _inflation(by_fold: _Judgement, by_group: _Judgement) -> float:
     """Return the factor on the kernels' deviations with which both kinds of rows need the same width."""
 
+    pull = _INFLATION_PULL + _INFLATION_PULL_OF_FEW / len(by_group.errors)
+
     def apart(value: float) -> float:
         """How far the widths lie apart."""
         factors = [calibrated_factor(rows.scores(value).scores) for rows in (by_fold, by_group)]
-        return abs(float(np.log(factors[0] / factors[1]))) + _INFLATION_PULL * abs(float(np.log(value)))
+        return abs(float(np.log(factors[0] / factors[1]))) + pull * abs(float(np.log(value)))
 
     needed = [apart(value) for value in _INFLATIONS]
     return float(_INFLATIONS[int(np.argmin(needed))])
