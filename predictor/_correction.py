@@ -245,7 +245,6 @@ def _log_loss(errors: FloatArray, groups: IndexArray) -> FloatArray:
 
 def _inflation(by_fold: _Judgement, by_group: _Judgement) -> float:
     """Return the factor on the kernels' deviations with which both kinds of rows need the same width."""
-
     pull = _INFLATION_PULL + _INFLATION_PULL_OF_FEW / len(by_group.errors)
 
     def apart(value: float) -> float:
