@@ -120,7 +120,7 @@ def _read_on(network: Network) -> Network:
     network. What reads is a transpose: nothing fuses with it, and each runtime names its row by that word.
     """
     turned = {name: f"read/{name}" for name in network.outputs if len(network.tensors[name].shape) == _MAP_RANK}
-    readers = [Transpose(reader, (name,), (0, 2, 1, 3)) for name, reader in turned.items()]
+    readers = [Transpose(reader, (name,), (0, 3, 1, 2)) for name, reader in turned.items()]
     outputs = [turned.get(name, name) for name in network.outputs]
     return Network(network.name, network.inputs, [*network.operators, *readers], outputs)
 

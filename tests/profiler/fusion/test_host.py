@@ -30,10 +30,14 @@ PADDED: frozenset[Chain] = frozenset(
 
 
 def profiled(device: HostDevice) -> dict[Chain, FusionVerdict]:
+    found: dict[Chain, FusionVerdict] = {}
+    chains = PAIRS
     with open_backend(device, wait_s=600.0) as backend:
-        found = {evidence.chain: evidence.verdict for evidence in profile_chains(backend, PAIRS)}
-        longer = grown({chain for chain, verdict in found.items() if verdict == "fused"}, ())
-        return found | {evidence.chain: evidence.verdict for evidence in profile_chains(backend, longer)}
+        while chains:
+            latest = {evidence.chain: evidence.verdict for evidence in profile_chains(backend, chains)}
+            found |= latest
+            chains = grown({chain for chain, verdict in latest.items() if verdict == "fused"}, ())
+    return found
 
 
 @pytest.mark.slow
