@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from profiler.measure import Protocol
     from profiler.network import Network
     from profiler.workload import Dtype
+
+_MOST_ROUNDS_RATIO = 2
 
 _STOPPED: Mapping[str, str] = {
     "target": "the stated error is as low as was asked for",
@@ -89,6 +91,15 @@ def check_adaptive(
         raise ConfigError("does not go with --operators, which stores nothing", key="--adaptive")
     if devices and len(set(devices)) > 1:
         raise ConfigError(f"measures on one device at a time, not on {len(set(devices))}", key="--adaptive")
+
+
+def with_few_rounds(protocol: Protocol) -> Protocol:
+    """Return the protocol with at most twice its least rounds.
+
+    Where time is counted, another kernel tells more than further rounds of one that stays imprecise: on a busy host
+    these would take most of the budget.
+    """
+    return replace(protocol, max_rounds=min(protocol.max_rounds, _MOST_ROUNDS_RATIO * protocol.rounds))
 
 
 def space_targets(settings: SpaceSettings, data: str, seed: int) -> list[Network]:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pocketnas.cli._adaptive import AdaptiveOptions, check_adaptive, profile_adaptively, space_targets
+from pocketnas.cli._adaptive import (
+    AdaptiveOptions,
+    check_adaptive,
+    profile_adaptively,
+    space_targets,
+    with_few_rounds,
+)
 from pocketnas.cli._configured import configured_devices_named
 from pocketnas.cli._measured_view import show_outcomes
 from pocketnas.cli._operators_view import show_operators
@@ -232,6 +238,8 @@ def command(
             wait_s=wait_s,
         )
         targets = files or space_targets(settings, data, seed)
+        if max_rounds is None:
+            protocols = {packs: with_few_rounds(own) for packs, own in protocols.items()}
         return profile_adaptively(screen, chosen[0], targets, protocols, store, asked)
     if files:
         choose = partial(_file_workloads, files, kernels or 0, dtype, seed)

@@ -15,6 +15,7 @@ import pytest
 from pocketnas._observer import Advance
 from pocketnas.adaptive import AdaptiveOutcome, AdaptiveSettings, measure_adaptively
 from pocketnas.cli import run
+from pocketnas.cli._adaptive import with_few_rounds
 from predictor import NetworkPredictor
 from profiler.backends import BlockRequest
 from profiler.errors import DeviceOfflineError
@@ -179,6 +180,11 @@ def test_bad_options_are_one_line_and_nothing_is_stored(
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and err.count("\n") == 1 and said in err
     assert not (tmp_path / "a.db").exists()
+
+
+def test_imprecise_kernels_get_few_further_rounds() -> None:
+    assert with_few_rounds(PROTOCOLS["kernels"]).max_rounds == 2 * PROTOCOLS["kernels"].rounds
+    assert with_few_rounds(PROTOCOL) == PROTOCOL
 
 
 def test_the_command_on_an_emulated_phone(
