@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from predictor import Prediction
 from profiler.kernels import FUSION_RULES, Kernel, fuse, random_kernels
 from profiler.network import Add, Conv2d, Dense, DepthwiseConv2d, GlobalAvgPool2d, Network, Operator, Relu, TensorSpec
 from profiler.table import LatencyTable
@@ -86,3 +87,14 @@ def law_table(kernels: int = 200, networks: int = 0, seed: int = 0) -> LatencyTa
     rng = np.random.default_rng(seed)
     measured = random_kernels(kernels, rng, kinds=KINDS)
     return table_of_rows(kernel_rows(measured, rng) + network_rows(some_networks(networks, rng), rng))
+
+
+def assert_same(found: Sequence[Prediction], expected: Sequence[Prediction]) -> None:
+    """Hold predictions to others; what was priced together may differ in the last bits from what was priced apart."""
+    for one, other in zip(found, expected, strict=True):
+        for name in ("latency_ms", "low_ms", "high_ms", "call_ms"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-9)
+        assert one.out_of_domain == other.out_of_domain
+        assert [(k.kernel, k.kind, k.in_domain, k.bound) for k in one.kernels] == [
+            (k.kernel, k.kind, k.in_domain, k.bound) for k in other.kernels
+        ]

@@ -14,6 +14,7 @@ from predictor.errors import OutOfDomainError
 from profiler.kernels import FUSION_RULES, Fuser, Kernel, fuse
 from profiler.network import Add, Conv2d, HardSwish, Network, Operator, Relu, TensorSpec
 from tests.predictor._synthetic import (
+    assert_same,
     law_table,
     network_rows,
     noisy,
@@ -101,7 +102,7 @@ def test_a_predictor_of_networks_survives_its_file(from_networks: NetworkPredict
     from_networks.save(tmp_path / "p.safetensors")
     again = NetworkPredictor.load(tmp_path / "p.safetensors")
     networks = some_networks(20, np.random.default_rng(74))
-    assert again.predict_many(networks) == from_networks.predict_many(networks)
+    assert_same(again.predict_many(networks), from_networks.predict_many(networks))
     assert again.card == from_networks.card
 
 
