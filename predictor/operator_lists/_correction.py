@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from predictor.operator_lists._kernels import KINDS, FloatArray, KernelTable, OperatorLists
 from predictor.operator_lists._shapes import Block, ShapeFeatures
 
-_NOISE = 0.02
+NOISE = 0.02
 """Log error that a whole network repeats to, typically."""
 
 _HUBER = 2.0
@@ -107,11 +107,13 @@ class Correction:
         features: Functions of the shape.
         weights: Posterior mean. Shape: (features.width,).
         factor: Lower Cholesky factor of the posterior's inverse covariance. Shape: (width, width).
+        noise: Log error that was taken for noise.
     """
 
     features: ShapeFeatures
     weights: FloatArray
     factor: FloatArray
+    noise: float = NOISE
 
     @classmethod
     def fit(
@@ -134,6 +136,7 @@ class Correction:
         latency_ms: FloatArray,
         strengths: Sequence[Strength],
         steps: int = 3,
+        noise: float = NOISE,
     ) -> list[Correction]:
         """Learn the factors, for several strengths of the prior from one linearisation.
 
@@ -143,6 +146,7 @@ class Correction:
             latency_ms: Measured latencies. Shape: (len(networks),).
             strengths: Priors; the last is the one that the linearisation follows.
             steps: Gauss-Newton steps.
+            noise: Log error that a whole network repeats to, or is missed by in any case.
 
         Returns:
             One correction for each strength.
@@ -151,8 +155,8 @@ class Correction:
         for step in range(steps):
             total_ms, slopes = networks.linearised(weights)
             residual = np.log(latency_ms / total_ms)
-            limit = _HUBER * _NOISE * (3.0 if step == 0 else 1.0)
-            root = np.sqrt(np.minimum(1.0, limit / np.maximum(np.abs(residual), 1e-12))) / _NOISE
+            limit = _HUBER * noise * (3.0 if step == 0 else 1.0)
+            root = np.sqrt(np.minimum(1.0, limit / np.maximum(np.abs(residual), 1e-12))) / noise
             # Of an array with itself the product is computed for one triangle only.
             slopes *= root[:, None]
             gram = slopes.T @ slopes
@@ -160,7 +164,7 @@ class Correction:
             if step < steps - 1:
                 weights = _posterior(gram, target, _prior_precision(features, strengths[-1]))[0]
         solved = [_posterior(gram, target, _prior_precision(features, strength)) for strength in strengths]
-        return [cls(features, weights, factor) for weights, factor in solved]
+        return [cls(features, weights, factor, noise) for weights, factor in solved]
 
     def factors(self, kernels: KernelTable) -> FloatArray:
         """Return the factor on each kernel's base cost. Shape: (len(kernels),)."""
@@ -191,7 +195,7 @@ class Correction:
         Args:
             deviation: As `predict` gives it for the training rows.
         """
-        return 1.0 / (1.0 - np.minimum((deviation / _NOISE) ** 2, _LARGEST_LEVERAGE))
+        return 1.0 / (1.0 - np.minimum((deviation / self.noise) ** 2, _LARGEST_LEVERAGE))
 
 
 def _prior_precision(features: ShapeFeatures, strength: Strength) -> FloatArray:

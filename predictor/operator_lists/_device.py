@@ -28,7 +28,12 @@ WELL_KNOWN = 100
 """With this many labels a family is known itself; with fewer it is what families left out say, moved by its labels."""
 
 _NEAR_PRICING = Pricing(FORMS[-1], READINGS[0], 1e-3)
-_NEAR_STRENGTH = Strength(0.3, 0.3)
+_NEAR_STRENGTHS = (Strength(0.1, 0.1), Strength(0.3, 0.3))
+"""Both count alike: the first does better where labels are noisy, the second where kernels are irregular."""
+
+_NEAR_COSINES, _NEAR_OCTAVES = 1000, 1.5
+_NEAR_STEPS = 5
+_NEAR_MISS = 0.035
 _NEAR_SPREAD, _NEAR_NOISE = 0.02, 0.02
 """Of well-known families: what the correction leaves, and what one network repeats to, in log latency."""
 
@@ -129,8 +134,12 @@ class DeviceModel:
             return CostedNetworks(networks.counts, kernels, blocks, base.priced(kernels, terms), base.constant_ms)
 
         near_base = equations.base(equations.prices(_NEAR_PRICING))
-        near_rows = costed(near_base)
-        (near,) = Correction.learned(features, near_rows, latency_ms, (_NEAR_STRENGTH,), steps=2)
+        fine = ShapeFeatures.drawn(seed, cosines=_NEAR_COSINES, octaves=_NEAR_OCTAVES)
+        near_rows = replace(costed(near_base), blocks=fine.of(kernels))
+        smooth, rough = Correction.learned(
+            fine, near_rows, latency_ms, _NEAR_STRENGTHS, steps=_NEAR_STEPS, noise=_NEAR_MISS
+        )
+        near = replace(rough, weights=(smooth.weights + rough.weights) / 2.0)
         far_base = equations.base(evidence.prices(equations))
         far_rows = costed(far_base)
         corrections = Correction.learned(features, far_rows, latency_ms, STRENGTHS, steps=1)
