@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _STORE = Path("measurements.db")
 _BUDGET = 20
+_FUSION_FOUND = {"rules": "as is known of the runtime", "evidence": "as found on the device"}
 
 
 def _names(value: str | None) -> str | None:
@@ -225,14 +226,23 @@ def _told(screen: Screen, outcome: TransferOutcome) -> dict[str, object]:
 def _show(screen: Screen, card: ModelCard) -> None:
     rows = [[family.family, family.rows, *_figures(family.held_out)] for family in card.families]
     rows.append(["whole networks", card.networks.cases, *_figures(card.networks)])
+    if card.unlike_networks.cases:
+        rows.append(["networks of other kinds", card.unlike_networks.cases, *_figures(card.unlike_networks)])
     columns = ["kernels of", "rows", "error", "within 10 %", "in interval"]
     title = (
         f"held-out accuracy on {card.device} ({card.source}, {card.runtime} {card.runtime_version}, {card.processor})"
     )
     screen.show(table(title, columns, rows, right=columns[1:]))
     screen.show(f"intervals are meant to hold {card.nominal_coverage:.0%} of latencies")
+    screen.show(f"learnt from {_learnt_from(card)}; fusion {_FUSION_FOUND[card.fusion.how]}")
     for remark in card.remarks:
         screen.warn(remark)
+
+
+def _learnt_from(card: ModelCard) -> str:
+    counts = {"kernels": card.kernel_rows, "networks": card.network_rows}
+    rows = " and ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return rows + (f", on what is known of {', '.join(card.stands_on)}" if card.stands_on else "")
 
 
 def _figures(held_out: Accuracy) -> list[str]:

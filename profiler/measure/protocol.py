@@ -16,7 +16,6 @@ from typing import Any
 
 from profiler.errors import ConfigError
 
-
 PAIR_TESTS = "pairs"
 """Name of the protocol of pair tests (profiler.fusion). What they measure is chosen to tell fusion, not to be learnt
 from, and chains that a runtime runs apart are no kernels: latency tables leave such campaigns out."""
