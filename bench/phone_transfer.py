@@ -120,6 +120,8 @@ def _predict(options: argparse.Namespace) -> None:
     missing = [name for name in ("id", "architecture", "sources", "labels", "out") if not getattr(options, name)]
     if missing:
         raise TrainingRowsError(f"with --table, give --{', --'.join(missing)} too")
+    if options.k < 1 or options.source_architectures < 1:
+        raise TrainingRowsError("--k and --source-architectures must be at least 1")
     table = _read_table(options.table, [options.id, options.architecture])
     sources = [name.strip() for name in options.sources.split(",") if name.strip()]
     identities = table[options.id].tolist()
@@ -225,8 +227,10 @@ def _evaluate(protocol: Protocol, folder: Path, seeds: int) -> Iterator[dict[str
         for place, target in enumerate(protocol.targets):
             own = devices.index(target)
             transfer = DeviceTransfer(known, devices=np.delete(np.arange(len(devices)), own), seed=seed)
+            # They are chosen one by one, so that fewer are the first of more.
+            in_turn = transfer.choose(max(protocol.sizes))
             for size, count in enumerate(protocol.sizes):
-                chosen = transfer.choose(count)
+                chosen = in_turn[:count]
                 predicted_ms = transfer.predict(chosen, latency_ms[chosen, own])
                 rest = np.delete(np.arange(len(table)), chosen)
                 scores[size, place, seed] = _score(protocol.score, predicted_ms[rest], latency_ms[rest, own])

@@ -26,10 +26,13 @@ be as good as a left-out source is predicted from many rows, or worse: phones ar
 simulators that most sources are."""
 
 _LEAST_NOISE = 0.02
-"""Labels are chosen as if none repeated better than to about 2 %: sources that are sums of a lookup table have no
-noise at all, and would have every choice rest on single small differences."""
+"""Labels are chosen as if none repeated better than this on the scale: sources that are sums of a lookup table have no
+noise at all, and would have every choice rest on small differences, of which a phone's slow moments leave nothing."""
 
 _LEAST_SHARE = 1e-4
+_BEAM = 8
+"""How many sets of outlying labels of each size are followed."""
+
 _CANDIDATES, _REFERENCES = 3000, 2000
 
 
@@ -120,7 +123,9 @@ class DeviceTransfer:
         found: list[tuple[DevicePrior, Widths, float, Evidence]] = []
         for (prior, share), new, noise in product(self._priors, _NEW_PARTS, _NOISES):
             widths, known = self._widths.with_new_parts(new).scaled("noise", noise), prior[rows]
-            evidence = weigh(known.covariance(known, widths), labels - known.mean, widths.noise)
+            evidence = weigh(
+                known.covariance(known, widths), labels - known.mean, widths.noise, self._scale.burst, _BEAM
+            )
             found.append((prior, widths, evidence.log_likelihood + math.log(share), evidence))
         shares = np.array([value for _, _, value, _ in found])
         shares = np.exp(shares - shares.max())

@@ -37,6 +37,11 @@ class Scale:
         floored = np.maximum(relative, _LEAST_LATENCY)
         return -np.log(floored) if self.logarithmic else -0.5 * np.log(floored) - np.log(2.0)
 
+    @property
+    def burst(self) -> float:
+        """What a slow moment typically adds to a label: half as much again, as in published latencies of phones."""
+        return 0.4 if self.logarithmic else 0.2
+
     def typical(self, latency_ms: FloatArray) -> FloatArray:
         """Return each column's mean in the sense of this scale, in ms. Shape: (n, devices) -> (devices,)."""
         if self.logarithmic:

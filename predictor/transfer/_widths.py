@@ -48,8 +48,8 @@ def learn_widths(
         prior = device_prior(np.delete(values, device, axis=1), every, architectures)
         folds.append((prior[rows], values[rows, device]))
     slopes = scale.log_slope(relative[np.ix_(rows, left_out)]) - np.log(scale.typical(latency_ms)[left_out])
-    widths = _climb(folds, start)
-    return widths, _likelihood(folds, widths) / len(rows) + float(slopes.mean())
+    widths = _climb(folds, start, scale.burst)
+    return widths, _likelihood(folds, widths, scale.burst) / len(rows) + float(slopes.mean())
 
 
 def _alike_of_each_kind(kinds: IntArray, rng: np.random.Generator) -> IntArray:
@@ -62,13 +62,13 @@ def _alike_of_each_kind(kinds: IntArray, rng: np.random.Generator) -> IntArray:
     return rows[np.argsort(turn, kind="stable")]
 
 
-def _climb(folds: list[tuple[DevicePrior, FloatArray]], start: Widths) -> Widths:
+def _climb(folds: list[tuple[DevicePrior, FloatArray]], start: Widths, burst: float) -> Widths:
     """Go up one width at a time, by smaller and smaller factors."""
 
     def objective(widths: Widths) -> float:
         pairs = [(getattr(widths, name), getattr(start, name)) for name in Widths.names()]
         away = sum(math.log(now / then) ** 2 for now, then in pairs if then)
-        return _likelihood(folds, widths) - _PULL * away
+        return _likelihood(folds, widths, burst) - _PULL * away
 
     best, height = start, objective(start)
     for step in _STEPS:
@@ -82,9 +82,9 @@ def _climb(folds: list[tuple[DevicePrior, FloatArray]], start: Widths) -> Widths
     return best
 
 
-def _likelihood(folds: list[tuple[DevicePrior, FloatArray]], widths: Widths) -> float:
+def _likelihood(folds: list[tuple[DevicePrior, FloatArray]], widths: Widths, burst: float) -> float:
     """Return the mean over left-out devices of the log likelihood of their rows."""
     total = 0.0
     for prior, labels in folds:
-        total += weigh(prior.covariance(prior, widths), labels - prior.mean, widths.noise).log_likelihood
+        total += weigh(prior.covariance(prior, widths), labels - prior.mean, widths.noise, burst).log_likelihood
     return total / len(folds)

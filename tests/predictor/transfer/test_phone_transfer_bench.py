@@ -41,7 +41,14 @@ def files(tmp_path: Path) -> Path:
 
 
 def _run(bench: ModuleType, folder: Path, labels: str = "labels.csv", **changed: str) -> int:
-    options = {"id": "cell", "architecture": "arch", "sources": "phone0,phone1,phone2", **changed}
+    options = {
+        "id": "cell",
+        "architecture": "arch",
+        "sources": "phone0,phone1,phone2",
+        "source-architectures": "120",
+        "k": "8",
+        **changed,
+    }
     line = [part for name, value in options.items() for part in (f"--{name}", value)]
     line += [
         "--table",
@@ -51,7 +58,7 @@ def _run(bench: ModuleType, folder: Path, labels: str = "labels.csv", **changed:
         "--out",
         str(folder / "out.csv"),
     ]
-    return int(bench.main([*line, "--source-architectures", "120", "--k", "8", "--seed", "3"]))
+    return int(bench.main([*line, "--seed", "3"]))
 
 
 def test_all_rows_but_the_asked_are_predicted(
@@ -106,3 +113,65 @@ def test_labels_without_their_column_are_refused(
 def test_absent_phone_data_is_said(bench: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--data", str(tmp_path / "none")]) == 2
     assert "is absent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", ["1", "2", "3"])
+def test_fewer_labels_than_factors_are_enough(bench: ModuleType, files: Path, count: str) -> None:
+    assert _run(bench, files, k=count) == 0
+    assert len(pd.read_csv(files / "out.csv")) == 300 - int(count)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"k": "301"}, "cannot choose 301 of 300"),
+        ({"k": "0"}, "--k"),
+        ({"source-architectures": "-5"}, "--source-architectures"),
+        ({"source-architectures": "7"}, "measure 20"),
+    ],
+)
+def test_numbers_that_cannot_be_met_are_said(
+    bench: ModuleType, files: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, str], said: str
+) -> None:
+    assert _run(bench, files, **changed) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("wrong", ["INVALID", "", "nan", "-2", "0", "inf"])
+def test_a_label_asked_for_that_is_no_latency_is_named(
+    bench: ModuleType, files: Path, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    _run(bench, files)
+    asked = json.loads(capsys.readouterr().out.splitlines()[-1])["asked"][0]
+    labels = pd.read_csv(files / "labels.csv", dtype=str)
+    labels.loc[labels["id"] == asked, "latency_ms"] = wrong
+    labels.to_csv(files / "wrong.csv", index=False)
+    assert _run(bench, files, "wrong.csv") == 2
+    error = capsys.readouterr().err
+    assert f"'{asked}'" in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["table.csv.gz", "labels.csv"])
+def test_an_id_that_is_there_twice_is_refused(
+    bench: ModuleType, files: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    rows = pd.read_csv(files / name, dtype=str)
+    pd.concat([rows, rows.iloc[:1]]).to_csv(files / name, index=False)
+    assert _run(bench, files) == 2
+    assert "twice" in capsys.readouterr().err
+
+
+def test_a_source_with_missing_values_is_used_and_one_without_numbers_named(
+    bench: ModuleType, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pd.read_csv(files / "table.csv.gz", dtype=str)
+    rows.loc[40:90, "phone1"] = ""
+    rows.to_csv(files / "table.csv.gz", index=False)
+    assert _run(bench, files) == 0
+    rows.loc[7, "phone1"] = "fast"
+    rows.to_csv(files / "table.csv.gz", index=False)
+    assert _run(bench, files) == 2
+    assert "phone1" in capsys.readouterr().err
