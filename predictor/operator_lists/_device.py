@@ -27,13 +27,15 @@ from predictor.operator_lists._terms import FORMS, READINGS, physical_terms
 WELL_KNOWN = 100
 """With this many labels a family is known itself; with fewer it is what families left out say, moved by its labels."""
 
-_NEAR_PRICING = Pricing(FORMS[-1], READINGS[0], 1e-3)
-_NEAR_STRENGTHS = (Strength(0.1, 0.1), Strength(0.3, 0.3))
-"""Both count alike: the first does better where labels are noisy, the second where kernels are irregular."""
+_NEAR_PRICINGS = tuple(Pricing(form, READINGS[0], 1e-4) for form in FORMS[-2:])
+"""Both count alike; the last has terms that some kinds of networks are better off without."""
 
+_NEAR_STRENGTH = Strength(0.25, 0.25)
 _NEAR_COSINES, _NEAR_OCTAVES = 1000, 1.5
 _NEAR_STEPS = 5
 _NEAR_MISS = 0.035
+"""Log error of a network that is taken for noise: its label's, and what kernels do not explain."""
+
 _NEAR_SPREAD, _NEAR_NOISE = 0.02, 0.02
 """Of well-known families: what the correction leaves, and what one network repeats to, in log latency."""
 
@@ -133,13 +135,12 @@ class DeviceModel:
         def costed(base: PhysicalBase) -> CostedNetworks:
             return CostedNetworks(networks.counts, kernels, blocks, base.priced(kernels, terms), base.constant_ms)
 
-        near_base = equations.base(equations.prices(_NEAR_PRICING))
+        near_base = equations.base(np.mean([equations.prices(pricing) for pricing in _NEAR_PRICINGS], axis=0))
         fine = ShapeFeatures.drawn(seed, cosines=_NEAR_COSINES, octaves=_NEAR_OCTAVES)
         near_rows = replace(costed(near_base), blocks=fine.of(kernels))
-        smooth, rough = Correction.learned(
-            fine, near_rows, latency_ms, _NEAR_STRENGTHS, steps=_NEAR_STEPS, noise=_NEAR_MISS
+        (near,) = Correction.learned(
+            fine, near_rows, latency_ms, (_NEAR_STRENGTH,), steps=_NEAR_STEPS, noise=_NEAR_MISS
         )
-        near = replace(rough, weights=(smooth.weights + rough.weights) / 2.0)
         far_base = equations.base(evidence.prices(equations))
         far_rows = costed(far_base)
         corrections = Correction.learned(features, far_rows, latency_ms, STRENGTHS, steps=1)
@@ -189,7 +190,8 @@ class DeviceModel:
         rows = CostedNetworks.of(self.reference.features, networks, self.far.base)
         deviation = self.reference.spread(rows)[1]
         far = self.evidence.factor * far_deviation(deviation, unseen_share(rows, self.far.base))
-        return Estimate(log_ms, np.sqrt(far**2 * unexplained + (self._typical_factor() * _NEAR_NOISE) ** 2))
+        alone = far**2 + (self._typical_factor() * _NEAR_NOISE) ** 2
+        return Estimate(log_ms, np.sqrt(alone * unexplained + self.evidence.within**2 * (1.0 - unexplained)))
 
     def _typical_factor(self) -> float:
         return float(np.median(list(self.factors.values()))) if self.factors else 2.0

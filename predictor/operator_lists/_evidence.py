@@ -40,7 +40,7 @@ _LEAST_WEIGHT = 1e-3
 
 _LEAST_DEVIATION = 0.02
 _FEWEST_FAMILIES = 3
-_DEFAULT_PRICING, _DEFAULT_FACTOR, _DEFAULT_SPREAD = PRICINGS[0], 3.0, 0.1
+_DEFAULT_PRICING, _DEFAULT_FACTOR, _DEFAULT_SPREAD, _DEFAULT_WITHIN = PRICINGS[0], 3.0, 0.1, 0.1
 
 Labels = npt.NDArray[np.str_]
 
@@ -54,12 +54,14 @@ class Evidence:
         strengths: Weight of each of STRENGTHS for unseen families. Shape: (len(STRENGTHS),).
         factor: Multiple of an unseen family's deviation that makes a 90 % interval.
         spread: Root mean square log error on families left out, each alike.
+        within: Half width of a 90 % interval, in log latency, around what a left-out family has in common.
     """
 
     pricings: FloatArray
     strengths: FloatArray
     factor: float
     spread: float
+    within: float
 
     def prices(self, equations: PriceEquations, without: tuple[str, ...] = ()) -> FloatArray:
         """Return the weighted mean of prices, the constant last. Shape: (n_terms + 1,)."""
@@ -88,7 +90,7 @@ def gather_evidence(
     names = np.unique(families).tolist()
     if len(names) < _FEWEST_FAMILIES:
         pricings = np.array([float(pricing == _DEFAULT_PRICING) for pricing in PRICINGS])
-        return Evidence(pricings, np.eye(len(STRENGTHS))[REFERENCE], _DEFAULT_FACTOR, _DEFAULT_SPREAD)
+        return Evidence(pricings, np.eye(len(STRENGTHS))[REFERENCE], _DEFAULT_FACTOR, _DEFAULT_SPREAD, _DEFAULT_WITHIN)
     rng = np.random.default_rng(seed)
     chosen = np.concatenate([rng.permutation(np.flatnonzero(families == name))[:ROWS_A_FAMILY] for name in names])
     trial = _Trial(features, networks.selected(chosen), latency_ms[chosen], families[chosen], equations)
@@ -104,7 +106,8 @@ def gather_evidence(
     mixed = strengths @ errors
     spread = float(np.sqrt(np.minimum(_family_means(mixed**2, owner), _LARGEST_ERROR).mean()))
     scores = np.abs(mixed) / np.concatenate([distances for _, distances in corrected])
-    return Evidence(pricings, strengths, _grouped_quantile(scores, owner), max(spread, _LEAST_DEVIATION))
+    within = _grouped_quantile(np.abs(_centred(mixed, owner)), owner)
+    return Evidence(pricings, strengths, _grouped_quantile(scores, owner), max(spread, _LEAST_DEVIATION), within)
 
 
 class _Trial:
@@ -180,6 +183,12 @@ def unseen_share(networks: CostedNetworks, base: PhysicalBase) -> FloatArray:
 
 def _family_means(values: FloatArray, families: Labels) -> FloatArray:
     return np.array([values[families == name].mean() for name in np.unique(families)])
+
+
+def _centred(values: FloatArray, families: Labels) -> FloatArray:
+    """Return values less the median of their family. Shape: (n,)."""
+    names, owner = np.unique(families, return_inverse=True)
+    return np.asarray(values - np.array([np.median(values[families == name]) for name in names])[owner])
 
 
 def _grouped_quantile(scores: FloatArray, families: Labels) -> float:
