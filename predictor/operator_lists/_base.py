@@ -201,7 +201,7 @@ class PriceEquations:
         bound = kernels.is_kind(*MEMORY_BOUND)
         moved = input_elements(kernels) + output_elements(kernels)
         computed = np.where(bound, 0.0, macs(kernels))
-        of_memory = np.column_stack([terms, moved]) * bound[:, None]
+        of_memory = np.column_stack([terms[bound], moved[bound]])
         names = np.unique(families)
         grams, sums, kinds, memory, work = [], [], [], [], []
         for name in names:
@@ -212,7 +212,7 @@ class PriceEquations:
             grams.append(relative.T @ relative / len(rows))
             sums.append(relative.mean(axis=0))
             kinds.append(np.bincount(kernels.kind, weights=executed, minlength=len(KINDS)) > 0)
-            memory.append(executed @ of_memory)
+            memory.append(executed[bound] @ of_memory)
             work.append(executed @ computed)
         rows_of = np.array([(families == name).sum() for name in names])
         return cls(

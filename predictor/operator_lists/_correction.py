@@ -27,6 +27,9 @@ _HUBER = 2.0
 
 _LARGEST_LEVERAGE = 0.9
 
+_ROWS_AT_ONCE = 2000
+"""Networks whose deviations are solved for together; it bounds memory."""
+
 _LARGEST_FACTOR = 20.0
 
 
@@ -186,8 +189,11 @@ class Correction:
     def spread(self, networks: CostedNetworks) -> tuple[FloatArray, FloatArray]:
         """Return the same for prepared networks. Shapes: (n_networks,)."""
         total_ms, slopes = networks.linearised(self.weights)
-        spread = solve_triangular(self.factor, slopes.T, lower=True)
-        return total_ms, np.sqrt((spread**2).sum(axis=0))
+        deviations = [
+            np.sqrt((solve_triangular(self.factor, part.T, lower=True) ** 2).sum(axis=0))
+            for part in np.split(slopes, range(_ROWS_AT_ONCE, len(slopes), _ROWS_AT_ONCE))
+        ]
+        return total_ms, np.concatenate(deviations)
 
     def left_out_scale(self, deviation: FloatArray) -> FloatArray:
         """Return by what residuals of training rows grow when each is left out. Shape: (n,).

@@ -126,26 +126,25 @@ class DeviceModel:
         known = set(names[counts >= WELL_KNOWN].tolist())
         judged = np.isin(families, list(known)) if known else np.ones(len(families), dtype=np.bool_)
         kernels = networks.kernels
-        terms, blocks = physical_terms(kernels), features.of(kernels)
+        terms = physical_terms(kernels)
         equations = PriceEquations.of(networks, latency_ms, families, terms)
         evidence = gather_evidence(
             features, networks.selected(judged), latency_ms[judged], families[judged], equations, seed
         )
 
-        def costed(base: PhysicalBase) -> CostedNetworks:
-            return CostedNetworks(networks.counts, kernels, blocks, base.priced(kernels, terms), base.constant_ms)
-
-        near_base = equations.base(np.mean([equations.prices(pricing) for pricing in _NEAR_PRICINGS], axis=0))
+        far_base = equations.base(evidence.prices(equations))
+        corrections = Correction.learned(
+            features, _costed(networks, terms, features, far_base), latency_ms, STRENGTHS, steps=1
+        )
+        mixed = sum(weight * each.weights for weight, each in zip(evidence.strengths, corrections, strict=True))
+        far = replace(corrections[REFERENCE], weights=np.asarray(mixed))
         fine = ShapeFeatures.drawn(seed, cosines=_NEAR_COSINES, octaves=_NEAR_OCTAVES)
-        near_rows = replace(costed(near_base), blocks=fine.of(kernels))
+        near_base = equations.base(np.mean([equations.prices(pricing) for pricing in _NEAR_PRICINGS], axis=0))
+        near_rows = _costed(networks, terms, fine, near_base)
+        del terms  # Large, and done with.
         (near,) = Correction.learned(
             fine, near_rows, latency_ms, (_NEAR_STRENGTH,), steps=_NEAR_STEPS, noise=_NEAR_MISS
         )
-        far_base = equations.base(evidence.prices(equations))
-        far_rows = costed(far_base)
-        corrections = Correction.learned(features, far_rows, latency_ms, STRENGTHS, steps=1)
-        mixed = sum(weight * each.weights for weight, each in zip(evidence.strengths, corrections, strict=True))
-        far = replace(corrections[REFERENCE], weights=np.asarray(mixed))
         model = cls(KernelCosts(near_base, near), KernelCosts(far_base, far), corrections[REFERENCE], evidence, {}, {})
         near_ms, deviation = near.spread(near_rows)
         left_out_scale = near.left_out_scale(deviation)
@@ -195,3 +194,9 @@ class DeviceModel:
 
     def _typical_factor(self) -> float:
         return float(np.median(list(self.factors.values()))) if self.factors else 2.0
+
+
+def _costed(networks: OperatorLists, terms: FloatArray, features: ShapeFeatures, base: PhysicalBase) -> CostedNetworks:
+    """Return networks with their kernels' costs, from physical terms that are at hand."""
+    kernels = networks.kernels
+    return CostedNetworks(networks.counts, kernels, features.of(kernels), base.priced(kernels, terms), base.constant_ms)
