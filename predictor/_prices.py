@@ -21,6 +21,10 @@ from profiler.kernels import Kernel
 _PULL = 0.03
 """Deviation from the common prices costs this share of what the same relative error in the rows costs."""
 
+_LEAST_OF_COMMON = 0.1
+"""No kind does a term's work for less than this share of what all kinds pay. Rows cannot tell a kernel that all of
+them hold alike from their constant; at no price, it would be free however large it is."""
+
 _LEAST_SHARE = 1e-4
 """No kernel costs less than this share of a typical row: work never costs nothing."""
 
@@ -61,11 +65,12 @@ class WorkPrices:
         classes = tuple(sorted(set(names[used].tolist())))
         relative = 1.0 / rows.latency_ms
         sums = np.column_stack([rows.counts @ work, np.ones(len(rows))]) * relative[:, None]
-        common = _non_negative(sums, 1e-3, np.zeros(sums.shape[1]))
+        nothing = np.zeros(sums.shape[1])
+        common = _non_negative(sums, 1e-3, nothing, nothing)
         blocks = [(rows.counts @ (work * (names == name)[:, None])) * relative[:, None] for name in classes]
         whole = np.column_stack([*blocks, relative])
         start = np.concatenate([np.tile(common[:-1], len(classes)), common[-1:]])
-        found = _non_negative(whole, _PULL, start)
+        found = _non_negative(whole, _PULL, start, np.append(_LEAST_OF_COMMON * start[:-1], 0.0))
         prices = found[:-1].reshape(len(classes), len(TERMS))
         return cls(classes, prices, common[:-1], _LEAST_SHARE * float(np.median(rows.latency_ms)), float(found[-1]))
 
@@ -100,8 +105,8 @@ def price_class(kernel: Kernel) -> str:
     return "conv2d 1x1" if area == 1 else "conv2d 3x3" if area == 9 else "conv2d"
 
 
-def _non_negative(rows: FloatArray, pull: float, target: FloatArray) -> FloatArray:
-    """Return non-negative x with rows @ x near 1 and x near a target. Shapes: (n, d), (d,) to (d,).
+def _non_negative(rows: FloatArray, pull: float, target: FloatArray, least: FloatArray) -> FloatArray:
+    """Return x >= least with rows @ x near 1 and x near a target. Shapes: (n, d), (d,), (d,) to (d,).
 
     It is solved in the Cholesky factor of the normal equations, whose size is that of the terms, not of the rows.
     """
@@ -118,6 +123,6 @@ def _non_negative(rows: FloatArray, pull: float, target: FloatArray) -> FloatArr
     weight = len(rows) * (pull * share / scale) ** 2 + 1e-9
     root = np.linalg.cholesky(gram + np.diag(weight))
     right = np.linalg.solve(root, rows[:, used].sum(axis=0) / scale + weight * target[used] * scale)
-    solution, _ = nnls(root.T, right, maxiter=30 * len(right))
-    found[used] = solution / scale
+    beyond, _ = nnls(root.T, right - root.T @ (least[used] * scale), maxiter=30 * len(right))
+    found[used] = least[used] + beyond / scale
     return found

@@ -86,6 +86,12 @@ def test_uncertain_kernels_widen_the_interval_of_a_network() -> None:
     assert (composition.spread(unsure, counts) > composition.spread(sure, counts)).all()
 
 
+def test_an_interval_ends_where_nothing_more_is_said() -> None:
+    composition, parts, counts = fitted(2)
+    lost = Parts(parts.latency_ms, np.full(40, 300.0), parts.megabytes, parts.loadings)
+    assert composition.spread(lost, counts) == pytest.approx(np.log(1e4))
+
+
 def test_errors_that_go_against_each_other_cancel_in_a_sum() -> None:
     composition, parts, _ = fitted(2)
     loadings = np.zeros((40, 1))

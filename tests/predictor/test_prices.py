@@ -4,6 +4,7 @@ import pytest
 from predictor._prices import WorkPrices
 from predictor._through_sum import LabelledRows
 from profiler.kernels import FUSION_RULES, Fuser, random_kernels
+from profiler.network import Conv2d, Network, TensorSpec
 from tests.predictor._synthetic import KINDS, some_networks, true_ms, true_network_ms
 
 
@@ -50,3 +51,15 @@ def test_a_device_twice_as_slow_costs_twice_as_much() -> None:
     np.testing.assert_allclose(
         WorkPrices.fit(slow).inside_ms(kernels), 2.0 * WorkPrices.fit(rows).inside_ms(kernels), rtol=0.02
     )
+
+
+def test_a_kernel_that_all_rows_hold_alike_is_priced_like_others_and_not_free() -> None:
+    rng = np.random.default_rng(5)
+    fuser = Fuser(FUSION_RULES["litert"])
+    stem = Network("s", [TensorSpec("x", (1, 8, 8, 1))], [Conv2d("c", ("x",), 8)], ["c"])
+    bags = [[*fuser(stem), *fuser(network)] for network in some_networks(24, rng)]
+    latency = np.array([sum(map(true_ms, bag)) for bag in bags])
+    prices = WorkPrices.fit(LabelledRows.of([], np.empty(0), bags, latency))
+    large = Network("l", [TensorSpec("x", (1, 1024, 1024, 1))], [Conv2d("c", ("x",), 8)], ["c"])
+    alike = Network("a", [TensorSpec("x", (1, 1024, 1024, 8))], [Conv2d("c", ("x",), 8)], ["c"])
+    assert prices.inside_ms(fuser(large))[0] > 0.01 * prices.inside_ms(fuser(alike))[0]
