@@ -76,8 +76,10 @@ def _content(path: Path) -> bytes:
 def _document(content: bytes, path: Path) -> dict[str, Any]:
     """Return the JSON document in the header: eight bytes of length, then a JSON object."""
     length = int.from_bytes(content[:8], "little")
-    if len(content) < 9 or not 2 <= length <= min(_MAX_HEADER_BYTES, len(content) - 8) or content[8:9] != b"{":
+    if len(content) < 9 or not 2 <= length <= _MAX_HEADER_BYTES or content[8:9] != b"{":
         raise PredictorFileError("is not a predictor file (its first bytes are not those of .safetensors)", path=path)
+    if length > len(content) - 8:
+        raise PredictorFileError("is damaged: it ends within its header", path=path)
     try:
         header = json.loads(content[8 : 8 + length])
         document = json.loads(header["__metadata__"][_METADATA_KEY])

@@ -41,7 +41,10 @@ COLUMNS: Mapping[str, ColumnKind] = MappingProxyType(
         "measured_at": "text",
     }
 )
-"""Columns in order.  A latency is above 0 in every row that is not INVALID; a spread may be unknown (NaN)."""
+"""Columns in order.  A latency is plausible in every row that is not INVALID; a spread may be unknown (NaN)."""
+
+_LEAST_MS, _MOST_MS = 1e-7, 1e9
+"""Latencies that something can have: from a tenth of a nanosecond, a fraction of a clock tick, to eleven days."""
 
 _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -121,8 +124,9 @@ def _check_latencies(frame: pd.DataFrame) -> None:
     for name, kind in COLUMNS.items():
         if kind in ("latency", "spread"):
             values = frame[name].to_numpy(dtype=np.float64)
-            least_ok = values > 0.0 if kind == "latency" else values >= 0.0
+            ends = (_LEAST_MS if kind == "latency" else 0.0, _MOST_MS)
             allowed = np.isnan(values) & (~needed if kind == "latency" else True)
-            _refuse(name, frame[name], ~((np.isfinite(values) & least_ok) | allowed), "not a finite latency above 0 ms")
+            plausible = (values >= ends[0]) & (values <= ends[1])
+            _refuse(name, frame[name], ~(plausible | allowed), f"no latency: not from {ends[0]:g} to {ends[1]:g} ms")
     order = (frame["low_ms"] <= frame["median_ms"]) & (frame["median_ms"] <= frame["high_ms"])
     _refuse("median_ms", frame["median_ms"], (~order).to_numpy() & needed, "outside its interval low_ms to high_ms")
