@@ -149,6 +149,7 @@ class _Call:
         rules = fusion_rules_for(store, self._configuration, dtype=self._dtype)
         self._transfer = Transfer([source.predictor for source in sources], rules=rules)
         self._transfer.check(source=backend.source, runtime=facts.runtime, threads=facts.threads)
+        _refuse_circle(backend.name, sources)
         self._protocol = PROTOCOLS["packed" if backend.kernels_per_process > 1 else "kernels"]
         self._label = f"transfer from {', '.join(self._transfer.devices)}, seed {seed}"
 
@@ -230,6 +231,14 @@ class _Call:
         for device, there in others.items():
             if there != here:
                 self._observer.warn(f"{device} computes with {there}, {self._backend.name} with {here}")
+
+
+def _refuse_circle(device: str, sources: Sequence[SourceOfTransfer]) -> None:
+    """Refuse sources that rest on rows of the new device, which would then count twice."""
+    for source in sources:
+        card = source.predictor.card
+        if device in (card.device, *card.stands_on):
+            raise SourceMismatchError(f"the predictor of {card.device!r} rests on rows of {device!r} itself")
 
 
 def _of_one_type(name: str, rows: LatencyTable, dtype: Dtype | None) -> LatencyTable:

@@ -109,6 +109,9 @@ def command(
     """
     screen = Screen(as_json=as_json)
     told: dict[str, object] = {}
+    if not out.absolute().parent.is_dir():
+        # Measuring may take hours, so what cannot be kept is refused before.
+        raise ConfigError(f"there is no folder {str(out.parent)!r}", key="--out")
     if sources is None:
         if budget is not None:
             raise ConfigError("goes with --from: without it nothing is measured", key="--budget")
@@ -224,11 +227,11 @@ def _told(screen: Screen, outcome: TransferOutcome) -> dict[str, object]:
 
 
 def _show(screen: Screen, card: ModelCard) -> None:
-    rows = [[family.family, family.rows, *_figures(family.held_out)] for family in card.families]
+    rows = [[family.family, family.held_out.cases, *_figures(family.held_out)] for family in card.families]
     rows.append(["whole networks", card.networks.cases, *_figures(card.networks)])
     if card.unlike_networks.cases:
         rows.append(["networks of other kinds", card.unlike_networks.cases, *_figures(card.unlike_networks)])
-    columns = ["kernels of", "rows", "error", "within 10 %", "in interval"]
+    columns = ["kernels of", "held out", "error", "within 10 %", "in interval"]
     title = (
         f"held-out accuracy on {card.device} ({card.source}, {card.runtime} {card.runtime_version}, {card.processor})"
     )

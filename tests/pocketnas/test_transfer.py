@@ -296,6 +296,30 @@ def test_unknown_sources_are_one_line(
     assert told in refused(bench, capsys, sources=sources)
 
 
+@pytest.mark.parametrize("device", ["new", "old"])
+def test_no_device_stands_on_a_predictor_that_rests_on_its_own_rows(
+    device: str, bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench.transfer("--budget", "3") == 0
+    capsys.readouterr()
+    before = bench.out.read_bytes()
+    asked = ["--device", device, "--from", str(bench.out), "--store", str(bench.store), "--budget", "9"]
+    measured = len(bench.asked(device))
+    assert bench.fit(*asked) == 2
+    assert f"the predictor of 'new' rests on rows of {device!r} itself" in capsys.readouterr().err
+    assert len(bench.asked(device)) == measured and bench.out.read_bytes() == before
+
+
+def test_a_predictor_that_could_not_be_kept_is_not_measured_for(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["fit", "--config", str(bench.folder / "phones.yaml"), "--device", "new", "--from", "old"]
+    out = bench.folder / "nowhere" / "new.safetensors"
+    assert run([*asked, "--store", str(bench.store), "--budget", "3", "--out", str(out)]) == 2
+    assert "--out: there is no folder" in capsys.readouterr().err
+    assert not bench.asked("new")
+
+
 def test_options_that_do_not_go_together_are_refused(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (
         ["--from", "old", "--store", str(bench.store)],
