@@ -85,7 +85,7 @@ def limits(device: DeviceExplanation) -> list[tuple[str, str, str, str]]:
     ):
         settled = bound not in roofline.undetermined
         side = "" if settled else "at most " if bound == "overhead" else "at least "
-        shown = "not determined" if value is None else f"{side}{value:.3g} {unit}"
+        shown = "unknown" if value is None else f"{side}{value:.3g} {unit}"
         range_ = "" if interval is None else f"{interval[0]:.3g} to {interval[1]:.3g}"
         rows.append((name, shown, range_, remark if settled else "not determined: " + _WHY[bound]))
     return rows

@@ -68,7 +68,7 @@ def command(
 
 
 def _export_fusion(place: Path, export: Path, rows: LatencyTable) -> Path | None:
-    """Write the findings of fusion on the table's devices beside it; None where the store has none."""
+    """Write the findings of fusion on the table's devices beside it; None, and no file, where the store has none."""
     from profiler.fusion import fusion_file_of, stored_findings, write_fusion_file
     from profiler.store import Store
 
@@ -76,6 +76,8 @@ def _export_fusion(place: Path, export: Path, rows: LatencyTable) -> Path | None
     with Store(place) as store:
         findings = [found for found in stored_findings(store) if (found.device, found.source) in origins]
     if not findings:
+        # What lies there is of a table that this one has replaced, and would be learnt by with it.
+        fusion_file_of(export).unlink(missing_ok=True)
         return None
     write_fusion_file(fusion_file_of(export), findings)
     return fusion_file_of(export)

@@ -48,6 +48,17 @@ def store(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Pat
         yield place
 
 
+def test_findings_of_a_table_that_was_replaced_do_not_stay_beside_the_new_one(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, table = tmp_path / "plain.db", tmp_path / "plain.csv"
+    once = ["--protocol", "rapid", "--rounds", "1", "--max-rounds", "1", "--store", str(store)]
+    assert run(["profile", "--device", DEVICE, "--network", str(model), *once]) == 0
+    table.with_name("plain.fusion.json").write_text("of another store", encoding="utf-8")
+    assert run(["table", "--store", str(store), "--export", str(table)]) == 0
+    assert sorted(path.name for path in tmp_path.glob("plain.*")) == ["plain.csv", "plain.db"]
+
+
 def test_chains_of_a_model_are_found_shown_and_exported(
     store: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
