@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ from profiler.errors import PocketnasError
 
 INTERRUPTED = 130
 _BAD_INPUT = 2
-_STORAGE_FAILED = 75
+_INFRASTRUCTURE_FAILED = 75
 
 app = typer.Typer(
     name="pocketnas",
@@ -107,12 +108,12 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         fail("interrupted")
         return INTERRUPTED
-    except (SystemExit, BrokenPipeError):
-        # typer ends so when standard output breaks, and in no other case.
-        return _reader_left()
+    except (SystemExit, BrokenPipeError) as error:
+        # typer ends so when any pipe or connection breaks.
+        return _reader_left() if _reader_is_gone() else _broken(error)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-        return _STORAGE_FAILED if error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT) else _BAD_INPUT
+        return _INFRASTRUCTURE_FAILED if error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT) else _BAD_INPUT
     if ended == INTERRUPTED:
         fail("interrupted")
     return ended if isinstance(ended, int) else 0
@@ -120,6 +121,24 @@ def run(arguments: Sequence[str]) -> int:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _reader_is_gone() -> bool:
+    """Say whether nobody reads our output any more; a file or a terminal always has a reader."""
+    poll = select.poll()
+    poll.register(sys.__stdout__.fileno() if sys.__stdout__ else 1, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def _broken(error: BaseException | None) -> int:
+    """Say that a connection broke, or that it did because of an interrupt."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            fail("interrupted")
+            return INTERRUPTED
+        error = error.__cause__ or error.__context__
+    fail("a connection broke; the same command may work later")
+    return _INFRASTRUCTURE_FAILED
 
 
 def _reader_left() -> int:

@@ -148,8 +148,8 @@ def test_a_request_to_end_leaves_a_phone_as_it_was_found(number: signal.Signals,
         _wait_for_rows(tmp_path / "a.db", process)
         assert phone.state.settings != before
         process.send_signal(number)
-        assert process.communicate(timeout=60)[1].splitlines()[-1] == "error: interrupted"
-        assert process.returncode == 130
+        said = process.communicate(timeout=60)[1]
+        assert (process.returncode, said.splitlines()[-1]) == (130, "error: interrupted"), said
         assert phone.state.settings == before
         assert phone.files.names("/data/local/tmp", SHELL_USER) == []
 
@@ -162,6 +162,26 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         said = process.stderr.read()
     assert process.returncode == 0
     assert b"Traceback" not in said and b"Exception ignored" not in said
+
+
+@pytest.mark.parametrize(
+    ("cause", "code", "said"),
+    [(None, 75, "error: a connection broke"), (KeyboardInterrupt(), 130, "error: interrupted")],
+    ids=["connection", "interrupt"],
+)
+def test_a_pipe_that_is_not_our_output_does_not_end_in_silence(
+    cause: BaseException | None,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe") from cause
+
+    monkeypatch.setattr(typer.core.TyperGroup, "invoke", broken)
+    assert run(["devices"]) == code
+    assert capsys.readouterr().err.startswith(said)
 
 
 def _small_network() -> str:
