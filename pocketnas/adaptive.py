@@ -233,9 +233,10 @@ class _Adaptive:
         stated = stated_error(belief, self._space, self._measured_networks(rows), network_ms)
         report = BatchReport(number, len(rows.kernels), len(rows.networks), timer.spent_s, stated)
         done = f"batch {number + 1}" if number >= 0 else "rows of before"
+        held_out = f"held out on {stated.held_out} networks" if stated.held_out else "not yet held to networks"
         self._observer.note(
             f"{done}: {report.kernels} kernels and {report.networks} networks, {report.spent_s:.0f} of "
-            f"{self._settings.budget_s:g} s; stated error {stated.error:.1%}, held out on {stated.held_out} networks"
+            f"{self._settings.budget_s:g} s; stated error {stated.error:.1%}, {held_out}"
         )
         return report
 

@@ -262,4 +262,4 @@ def _remarks(families: tuple[FamilyCard, ...], networks: int) -> Iterator[str]:
     if networks == 0:
         yield "no whole network was measured: networks are the sum of their kernels, with an assumed interval"
     elif networks < ENOUGH_FOR_QUANTILE:
-        yield f"intervals of networks rest on {networks} measured networks"
+        yield f"intervals of networks rest on {networks} measured network{'s' if networks > 1 else ''}"

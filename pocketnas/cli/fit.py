@@ -243,8 +243,8 @@ def _show(screen: Screen, card: ModelCard) -> None:
 
 
 def _learnt_from(card: ModelCard) -> str:
-    counts = {"kernels": card.kernel_rows, "networks": card.network_rows}
-    rows = " and ".join(f"{count} {name}" for name, count in counts.items() if count)
+    counts = {"kernel": card.kernel_rows, "network": card.network_rows}
+    rows = " and ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts.items() if count)
     return rows + (f", on what is known of {', '.join(card.stands_on)}" if card.stands_on else "")
 
 

@@ -167,6 +167,8 @@ def _show(screen: Screen, findings: FusionFindings) -> None:
     where = f"{findings.runtime} {findings.runtime_version}, {findings.accelerator}, {findings.dtype}"
     title = f"fusion on {findings.device} ({findings.source}, {where}, {findings.processor})"
     screen.show(table(title, _COLUMNS, rows, right=_FIGURES))
+    if not chains:
+        screen.warn("no chain that could run as one step occurs there; the runtime's built-in rules stand")
     screen.show("runs as one step, by this and by the built-in rules:")
     for first, following in _by_beginning(findings.rules.chains).items():
         screen.show(f"  {_name(first)} with {', '.join(following)}")
