@@ -54,6 +54,7 @@ def test_pair_tests_find_what_the_law_of_cores_joins(tmp_path: Path) -> None:
     assert found == {chain: joined(chain, "xnnpack") for chain in TELLING}
 
 
+@pytest.mark.slow
 def test_pair_tests_find_what_the_law_of_a_gpu_joins(tmp_path: Path) -> None:
     found = _verdicts(MI9_GPU, "kernels", tmp_path)
     expected = {chain: joined(chain, "gpu") for chain in TELLING}

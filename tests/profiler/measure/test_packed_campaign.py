@@ -210,6 +210,7 @@ with Store(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.slow
 def test_sigkill_at_any_point_gives_the_same_rows_in_the_end(tmp_path: Path) -> None:
     place, rng = tmp_path / "killed.db", random.Random(0)
     for _ in range(3):
