@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -144,7 +146,8 @@ def test_a_request_to_end_leaves_a_phone_as_it_was_found(number: signal.Signals,
         command = [sys.executable, "-m", "pocketnas", "profile", "--network", "net.json", "--store", "a.db"]
         command += ["--config", str(config), "--device", "phone", "--rounds", "300", "--max-rounds", "300"]
         (tmp_path / "net.json").write_text(_small_network())
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with _by_default(number):
+            process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         _wait_for_rows(tmp_path / "a.db", process)
         assert phone.state.settings != before
         process.send_signal(number)
@@ -152,6 +155,16 @@ def test_a_request_to_end_leaves_a_phone_as_it_was_found(number: signal.Signals,
         assert (process.returncode, said.splitlines()[-1]) == (130, "error: interrupted"), said
         assert phone.state.settings == before
         assert phone.files.names("/data/local/tmp", SHELL_USER) == []
+
+
+@contextmanager
+def _by_default(number: signal.Signals) -> Iterator[None]:
+    """Let a signal do what it does by default in programs started now, also where these tests ignore it (nohup)."""
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
