@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from predictor.operator_lists._kernels import KIND_INDEX, KINDS, FloatArray, KernelTable, OperatorLists
 from predictor.operator_lists._terms import (
@@ -147,6 +148,24 @@ def priced_terms(kernels: KernelTable, seen: npt.NDArray[np.bool_], terms: Float
         share = _FUSED_SHARE if KINDS[kind] in _MAY_BE_FUSED else 1.0
         terms[rows] = share * np.mean(costs, axis=0) if costs else 0.0
     return terms
+
+
+def network_ms_by_base(
+    kernels: KernelTable, counts: csr_array, bases: Sequence[PhysicalBase], terms: FloatArray | None = None
+) -> FloatArray:
+    """Return what networks cost by each of several bases. Shape: (len(bases), n_networks).
+
+    Args:
+        kernels: The kernels.
+        counts: How often each network executes each kernel. Shape: (n_networks, len(kernels)).
+        bases: Bases that have seen the same kinds, at least one.
+        terms: physical_terms(kernels) where they are at hand.
+    """
+    work = counts @ priced_terms(kernels, bases[0].seen, terms)
+    bounds = counts @ np.stack([base.bound_ms(kernels) for base in bases], axis=1)
+    prices = np.stack([base.prices for base in bases], axis=1)
+    constants = np.array([base.constant_ms for base in bases])
+    return np.asarray(np.maximum(work @ prices + bounds + constants, bases[0].least_ms).T)
 
 
 def _stand_ins(kind: str, seen: npt.NDArray[np.bool_]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from predictor.operator_lists._evidence import (
     Labels,
     far_deviation,
     gather_evidence,
+    some_of_each,
     unseen_share,
 )
 from predictor.operator_lists._family import FamilyEffect, family_coordinates
@@ -98,6 +99,7 @@ class DeviceModel:
         far: Base in the form that evidence chose and correction, for the others.
         reference: Correction on that base whose variance says how far a network is.
         evidence: What families left out said.
+        bases: Bases of the pricings that count for unseen families, whose disagreement is part of that distance.
         effects: Effects of families with labels.
         factors: Multiple of a well-known family's deviation that makes a 90 % interval.
     """
@@ -106,6 +108,7 @@ class DeviceModel:
     far: KernelCosts
     reference: Correction
     evidence: Evidence
+    bases: Sequence[PhysicalBase]
     effects: Mapping[str, FamilyEffect]
     factors: Mapping[str, float]
 
@@ -124,28 +127,32 @@ class DeviceModel:
         """
         names, counts = np.unique(families, return_counts=True)
         known = set(names[counts >= WELL_KNOWN].tolist())
-        judged = np.isin(families, list(known)) if known else np.ones(len(families), dtype=np.bool_)
+        rows = some_of_each(families, seed)
+        judged = rows[np.isin(families[rows], list(known))] if known else rows
         kernels = networks.kernels
         terms = physical_terms(kernels)
         equations = PriceEquations.of(networks, latency_ms, families, terms)
-        evidence = gather_evidence(
-            features, networks.selected(judged), latency_ms[judged], families[judged], equations, seed
-        )
+        evidence = gather_evidence(features, networks.selected(judged), latency_ms[judged], families[judged], equations)
 
         far_base = equations.base(evidence.prices(equations))
-        corrections = Correction.learned(
-            features, _costed(networks, terms, features, far_base), latency_ms, STRENGTHS, steps=1
-        )
+        far_rows = CostedNetworks.of(features, networks.selected(rows), far_base)
+        corrections = Correction.learned(features, far_rows, latency_ms[rows], STRENGTHS, steps=1)
         mixed = sum(weight * each.weights for weight, each in zip(evidence.strengths, corrections, strict=True))
         far = replace(corrections[REFERENCE], weights=np.asarray(mixed))
         fine = ShapeFeatures.drawn(seed, cosines=_NEAR_COSINES, octaves=_NEAR_OCTAVES)
         near_base = equations.base(np.mean([equations.prices(pricing) for pricing in _NEAR_PRICINGS], axis=0))
-        near_rows = _costed(networks, terms, fine, near_base)
+        near_ms_of_kernels = near_base.priced(kernels, terms)
+        near_rows = CostedNetworks(
+            networks.counts, kernels, fine.of(kernels), near_ms_of_kernels, near_base.constant_ms
+        )
         del terms  # Large, and done with.
         (near,) = Correction.learned(
             fine, near_rows, latency_ms, (_NEAR_STRENGTH,), steps=_NEAR_STEPS, noise=_NEAR_MISS
         )
-        model = cls(KernelCosts(near_base, near), KernelCosts(far_base, far), corrections[REFERENCE], evidence, {}, {})
+        bases = evidence.bases(equations)
+        model = cls(
+            KernelCosts(near_base, near), KernelCosts(far_base, far), corrections[REFERENCE], evidence, bases, {}, {}
+        )
         near_ms, deviation = near.spread(near_rows)
         left_out_scale = near.left_out_scale(deviation)
         near_kernel_ms = near_rows.kernel_ms(near.weights)
@@ -188,15 +195,11 @@ class DeviceModel:
             return Estimate(log_ms, self.factors[family] * spread)
         rows = CostedNetworks.of(self.reference.features, networks, self.far.base)
         deviation = self.reference.spread(rows)[1]
-        far = self.evidence.factor * far_deviation(deviation, unseen_share(rows, self.far.base))
+        far = self.evidence.factor * far_deviation(
+            deviation, unseen_share(rows, self.far.base), self.evidence.disagreement(networks, self.bases)
+        )
         alone = far**2 + (self._typical_factor() * _NEAR_NOISE) ** 2
         return Estimate(log_ms, np.sqrt(alone * unexplained + self.evidence.within**2 * (1.0 - unexplained)))
 
     def _typical_factor(self) -> float:
         return float(np.median(list(self.factors.values()))) if self.factors else 2.0
-
-
-def _costed(networks: OperatorLists, terms: FloatArray, features: ShapeFeatures, base: PhysicalBase) -> CostedNetworks:
-    """Return networks with their kernels' costs, from physical terms that are at hand."""
-    kernels = networks.kernels
-    return CostedNetworks(networks.counts, kernels, features.of(kernels), base.priced(kernels, terms), base.constant_ms)

@@ -49,6 +49,18 @@ def test_a_network_far_from_all_gets_a_wider_interval(fitted: WholeNetworkPredic
     assert widths[1] > widths[0]
 
 
+def test_a_network_larger_than_all_that_were_measured_follows_the_law(fitted: WholeNetworkPredictor) -> None:
+    large = []
+    for filters in (192, 256, 320, 384):
+        rows = [["conv", 128, 128, 3, 64, 64, filters, 3, 2], ["conv", 64, 64, filters, 64, 64, filters, 3, 1]]
+        large.append([*rows, ["maxpool", 64, 64, filters, 32, 32, filters, 2, 2]])
+    answer = fitted.predict(lists(large), ["cpu"] * 4, ["another"] * 4)
+    truth_ms = latency_ms(large)
+    assert truth_ms.min() > 3.0 * latency_ms(graphs(_ROWS, seed=1)[0]).max()
+    np.testing.assert_allclose(answer.latency_ms, truth_ms, rtol=0.1)
+    assert ((answer.low_ms <= truth_ms) & (truth_ms <= answer.high_ms)).all()
+
+
 @pytest.mark.parametrize("operator", ["shuffle", "se", "fc", "softmax", "hswish"])
 def test_an_operator_never_seen_is_out_of_domain_and_costs_something(
     fitted: WholeNetworkPredictor, operator: str
