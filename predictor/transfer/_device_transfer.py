@@ -12,7 +12,7 @@ from predictor._features import FloatArray
 from predictor.errors import TrainingRowsError
 from predictor.transfer._architectures import IntArray
 from predictor.transfer._device_prior import DevicePrior, Widths, device_prior
-from predictor.transfer._posterior import Evidence, weigh
+from predictor.transfer._posterior import Evidence, variance_of_bursts, weigh
 from predictor.transfer._selection import choose_for_all
 from predictor.transfer._source_devices import SourceDevices
 
@@ -65,6 +65,10 @@ class DeviceTransfer:
         self._seed, self._size = seed, len(sources.catalogue)
         self._scale, self._widths = sources.scale_and_widths(used)
         functions = sources.functions(used, self._scale)
+        # A label that may be lost to a slow moment is worth less. A phone that has such moments is asked where much
+        # is to be seen rather than for small differences; where no source has them, neither may a new device.
+        bursts = variance_of_bursts(self._scale.burst, sources.burst_share(used, self._scale))
+        self._label_error = math.sqrt(max(self._widths.noise, _LEAST_NOISE) ** 2 + bursts)
         written = device_prior(functions.values, sources.rows, sources.catalogue)
         self._priors = [(written, 1.0)]
         if sources.catalogue.has_dead_parts:
@@ -92,7 +96,7 @@ class DeviceTransfer:
         references = rng.permutation(self._size)[:_REFERENCES]
         covariance = self._mixed_covariance(candidates, candidates)
         cross = self._mixed_covariance(references, candidates)
-        return candidates[choose_for_all(covariance, cross, max(self._widths.noise, _LEAST_NOISE), count)]
+        return candidates[choose_for_all(covariance, cross, self._label_error, count)]
 
     def predict(self, rows: IntArray, latency_ms: FloatArray) -> FloatArray:
         """Return the latency of every architecture on the new device, in ms.

@@ -128,6 +128,16 @@ def weigh(covariance: FloatArray, residuals: FloatArray, noise: float, burst: fl
     )
 
 
+def variance_of_bursts(burst: float, share: float) -> float:
+    """Return the mean square that slow moments add to labels, when a share of these is taken in one.
+
+    Args:
+        burst: Mean of what a slow moment adds.
+        share: Of the labels, 0 to 1.
+    """
+    return share * burst**2 * (1.0 + _BURST_SPREAD**2)
+
+
 def _log_prior(size: int, count: int) -> float:
     """Return the log probability of one set of outliers of this size among so many labels."""
     logs = [math.lgamma(_FEW + size), math.lgamma(_MOST + count - size), -math.lgamma(_FEW + _MOST + count)]

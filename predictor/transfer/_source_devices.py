@@ -64,9 +64,15 @@ class SourceDevices:
         Raises:
             TrainingRowsError: A device was measured on too few architectures.
         """
-        if scale not in self._fits:
-            self._fits[scale] = fit_sources(self.catalogue, self._latency_ms, self.rows, scale)
-        return self._fits[scale].functions(devices)
+        return self._fit(scale).functions(devices)
+
+    def burst_share(self, devices: IntArray, scale: Scale) -> float:
+        """Return the share of rows taken in slow moments, of the device among some that has most of them.
+
+        Raises:
+            TrainingRowsError: A device was measured on too few architectures.
+        """
+        return self._fit(scale).burst_share(devices, scale.burst)
 
     def scale_and_widths(self, devices: IntArray) -> tuple[Scale, Widths]:
         """Choose the scale on which left-out devices are likelier, with the widths of a new one that go with it.
@@ -87,3 +93,8 @@ class SourceDevices:
         if log_density > root_density + _CLEARLY_LIKELIER:
             return Scale(logarithmic=True), logarithm
         return Scale(logarithmic=False), root
+
+    def _fit(self, scale: Scale) -> SourceFits:
+        if scale not in self._fits:
+            self._fits[scale] = fit_sources(self.catalogue, self._latency_ms, self.rows, scale)
+        return self._fits[scale]

@@ -25,6 +25,8 @@ _OUTLIER_DEVIATIONS = 3.0
 """A phone that was slow for a moment must not bend its function: residuals beyond this many robust standard
 deviations count as if they were there (Huber's rule)."""
 
+_CHANCE_DEVIATIONS = 2.0
+_LEAST_BURST = 0.25
 _ROWS_A_COEFFICIENT = 10
 _HUBER_ROUNDS = 5
 _NORMAL_MAD = 1.4826
@@ -96,6 +98,24 @@ class SourceFits:
         better = self.expected[:, devices] + trust * surprise
         values[self.rows] = np.where(np.isnan(better), values[self.rows], better)
         return SourceFunctions(values, pruned)
+
+    def burst_share(self, devices: IntArray, burst: float) -> float:
+        """Return the share of rows that were taken in slow moments, of the device among some that has most.
+
+        A slow moment only ever makes a row later, while an architecture unlike others may be earlier as well: what
+        counts is by how much outliers above outnumber those below, beyond what chance may do.
+
+        Args:
+            devices: The devices to look at.
+            burst: What a slow moment typically adds; much less is no slow moment, however well a device repeats.
+        """
+        surprise = (self.observed - self.expected)[:, devices]
+        surprise -= np.nanmedian(surprise, axis=0)
+        limit = _OUTLIER_DEVIATIONS * _NORMAL_MAD * np.nanmedian(np.abs(surprise), axis=0)
+        limit = np.maximum(limit, _LEAST_BURST * burst)
+        later, earlier = (surprise > limit).sum(axis=0), (surprise < -limit).sum(axis=0)
+        excess = later - earlier - _CHANCE_DEVIATIONS * np.sqrt(later + earlier)
+        return max(0.0, float((excess / (~np.isnan(surprise)).sum(axis=0)).max()))
 
 
 def fit_sources(architectures: Architectures, latency_ms: FloatArray, rows: IntArray, scale: Scale) -> SourceFits:

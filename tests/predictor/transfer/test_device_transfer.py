@@ -6,10 +6,12 @@ from scipy.stats import spearmanr
 
 from predictor.errors import TrainingRowsError
 from predictor.transfer import DeviceTransfer, SourceDevices
+from predictor.transfer._scale import Scale
 from tests.predictor.transfer._catalogue import cell_text, device_costs, latencies, random_cells
 
 CELLS = random_cells(400, np.random.default_rng(0))
 TEXTS = [cell_text(cell.operations) for cell in CELLS]
+ROOT = Scale(logarithmic=False)
 SOURCES_MS = np.stack([latencies(CELLS, costs) for costs in device_costs(5, np.random.default_rng(1))], axis=1)
 ROWS = np.arange(200)
 
@@ -121,3 +123,27 @@ def test_too_little_to_go_on_is_said(transfer: DeviceTransfer) -> None:
         DeviceTransfer(SourceDevices(TEXTS, SOURCES_MS, rows=np.arange(19)))
     with pytest.raises(TrainingRowsError, match="at least one source"):
         SourceDevices(TEXTS, SOURCES_MS[:, :0])
+
+
+def _sources_with_outliers(factor: float) -> SourceDevices:
+    """Return sources of which the third has a tenth of its rows out of line by a factor."""
+    latency_ms = SOURCES_MS * np.exp(0.01 * np.random.default_rng(2).standard_normal(SOURCES_MS.shape))
+    latency_ms[np.random.default_rng(3).permutation(400)[:40], 2] *= factor
+    return SourceDevices(TEXTS, latency_ms)
+
+
+def test_the_share_of_slow_moments_is_that_of_the_device_with_most_of_them() -> None:
+    sources = _sources_with_outliers(1.8)
+    assert 0.02 < sources.burst_share(np.arange(5), ROOT) < 0.12
+    assert sources.burst_share(np.array([0, 1, 3, 4]), ROOT) == 0.0
+
+
+def test_rows_that_are_too_early_are_no_slow_moments() -> None:
+    assert _sources_with_outliers(1 / 1.8).burst_share(np.arange(5), ROOT) == 0.0
+
+
+def test_where_sources_have_slow_moments_labels_are_sought_where_more_is_to_be_seen() -> None:
+    mean_ms = SOURCES_MS.mean(axis=1)
+    sources = _sources_with_outliers(1.8)
+    every, calm = (DeviceTransfer(sources, devices=used).choose(10) for used in (None, np.array([0, 1, 3, 4])))
+    assert np.std(mean_ms[every]) > np.std(mean_ms[calm])

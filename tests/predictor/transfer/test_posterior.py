@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from predictor.transfer._posterior import weigh
+from predictor.transfer._posterior import variance_of_bursts, weigh
 
 _COUNT = 12
 _NOISE, _BURST = 0.02, 0.2
@@ -56,3 +56,11 @@ def test_more_sets_looked_at_can_only_add_likelihood() -> None:
 def test_one_label_is_enough() -> None:
     evidence = weigh(np.ones((1, 1)), np.array([0.5]), _NOISE, _BURST)
     assert evidence.weights[0] == pytest.approx(0.5 / (1 + _NOISE**2))
+
+
+def test_variance_of_bursts_is_what_slow_moments_add_on_average() -> None:
+    rng = np.random.default_rng(0)
+    slow = rng.random(200_000) < 0.1
+    added = slow * (_BURST + 0.75 * _BURST * rng.standard_normal(len(slow)))
+    assert variance_of_bursts(_BURST, 0.1) == pytest.approx(np.mean(added**2), rel=0.05)
+    assert variance_of_bursts(_BURST, 0.0) == 0.0
