@@ -16,18 +16,19 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from campaign_progress import say_progress
 
 from profiler.backends import open_backend
 from profiler.devices import Device, HostDevice
 from profiler.kernels import random_kernels
-from profiler.measure import PROTOCOLS, Measurement, Progress, Protocol, measure
+from profiler.measure import PROTOCOLS, Measurement, Protocol, measure
 from profiler.store import Store
 from profiler.workload import Workload
 
@@ -91,7 +92,9 @@ def run(device: Device, place: Path, count: int, seed: int) -> dict[str, Any]:
                 began = time.perf_counter()
                 seeded = replace(protocol, seed=1000 * seed + number)
                 with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
-                    found = measure(backend, workloads, seeded, store, progress=_say(name, number))
+                    found = measure(
+                        backend, workloads, seeded, store, progress=say_progress(f"pass {number + 1}, {name}")
+                    )
                 passes[name].seconds += time.perf_counter() - began
                 passes[name].latencies_ms.append(np.array([item.median_ms for item in found]))
                 measured += found if name == "ours" else ()
@@ -125,19 +128,6 @@ def print_table(result: dict[str, Any]) -> None:
             f"{result[prefix + 'share_within_10_percent']:13.1%}{result[prefix + 'seconds']:9.0f}"
         )
     print(f"target: median <= {TARGET_MEDIAN:.0%}, within 10 % >= {TARGET_SHARE:.0%}")
-
-
-def _say(name: str, number: int) -> Callable[[Progress], None]:
-    """Return a reporter that says on standard error how a pass is getting on, every few seconds."""
-    last_s = [0.0]
-
-    def report(progress: Progress) -> None:
-        if progress.elapsed_s - last_s[0] >= 5.0:
-            last_s[0] = progress.elapsed_s
-            done = f"{progress.blocks_done} of {progress.blocks_planned} blocks, round {progress.round + 1}"
-            print(f"pass {number + 1}, {name}: {done}, {progress.active} kernels active", file=sys.stderr)
-
-    return report
 
 
 if __name__ == "__main__":

@@ -15,20 +15,21 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from campaign_progress import say_progress
 
 from predictor import NetworkPredictor
 from profiler import zoo
 from profiler.backends import open_backend
 from profiler.devices import HostDevice
 from profiler.kernels import FUSION_RULES, fuse
-from profiler.measure import PROTOCOLS, Progress, measure
+from profiler.measure import PROTOCOLS, measure
 from profiler.network import Network
 from profiler.store import Store
 from profiler.table import LatencyTable, table_of
@@ -41,7 +42,6 @@ MOST_HALF_WIDTH = 0.05
 """Half the 95 % interval over the latency beyond which a network was not measured well enough to be compared with."""
 
 LOCK_WAIT_S = 60.0
-_SAY_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def run(runtime: str, networks: Sequence[Network]) -> dict[str, Any]:
         Store(Path(scratch) / "store.db") as store,
         open_backend(HostDevice(name="host", runtime=runtime), wait_s=LOCK_WAIT_S) as backend,
     ):
-        found = measure(backend, workloads, PROTOCOLS["kernels"], store, progress=_say(runtime))
+        found = measure(backend, workloads, PROTOCOLS["kernels"], store, progress=say_progress(runtime))
     table = precise(table_of(found))
     errors = compare(runtime, networks, table)
     facts = found[0].campaign.configuration.facts
@@ -175,19 +175,6 @@ def print_table(results: Sequence[dict[str, Any]]) -> None:
     print(f"noisy: networks whose own 95 % interval is wider than ±{MOST_HALF_WIDTH:.0%}; they are left out")
     print(f"target: predictor without the network in question, mean absolute error <= {TARGET_MAPE:.0f} %; "
           f"{results[0]['processor']}, measured")  # fmt: skip
-
-
-def _say(runtime: str) -> Callable[[Progress], None]:
-    """Return a reporter that says on standard error how a campaign is getting on."""
-    last_s = [0.0]
-
-    def report(progress: Progress) -> None:
-        if progress.elapsed_s - last_s[0] >= _SAY_EVERY_S:
-            last_s[0] = progress.elapsed_s
-            done = f"{progress.blocks_done} of {progress.blocks_planned} blocks, round {progress.round + 1}"
-            print(f"{runtime}: {done}", file=sys.stderr)
-
-    return report
 
 
 if __name__ == "__main__":
