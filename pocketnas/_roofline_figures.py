@@ -26,23 +26,29 @@ _CURVE_POINTS = 60
 def arithmetic_figure(device: DeviceExplanation, networks: Sequence[NetworkExplanation]) -> Figure:
     """Arithmetic a second against operational intensity, under the two roofs; both axes logarithmic."""
     series = _points(device, networks, lambda at: at.macs_per_byte, lambda at: at.gmac_per_s)
-    xs, ys = _extent(series)
-    roofs = [] if device.roofline is None else _arithmetic_roofs(device.roofline, xs)
-    figure = _log_figure([*roofs, *series], "operational intensity, MACs a byte", "GMAC/s")
-    if device.roofline is not None and device.roofline.peak_gmac_per_s:
-        ys = (ys[0], max(ys[1], device.roofline.peak_gmac_per_s))
-    return _ranged(figure, xs, ys)
+    peak = device.roofline.peak_gmac_per_s if device.roofline else None
+    return _under_roofs(device, series, _arithmetic_roofs, peak, "operational intensity, MACs a byte", "GMAC/s")
 
 
 def traffic_figure(device: DeviceExplanation, networks: Sequence[NetworkExplanation]) -> Figure:
     """Bytes a second against bytes moved, with what a call leaves of the bandwidth; both axes logarithmic."""
     series = _points(device, networks, lambda at: at.megabytes, lambda at: at.gb_per_s)
+    bandwidth = device.roofline.bandwidth_gb_per_s if device.roofline else None
+    return _under_roofs(device, series, _traffic_roofs, bandwidth, "moved by a kernel, MB", "GB/s")
+
+
+def _under_roofs(
+    device: DeviceExplanation,
+    series: list[dict[str, Any]],
+    roofs_of: Callable[[Roofline, tuple[float, float]], list[dict[str, Any]]],
+    limit: float | None,
+    x_title: str,
+    y_title: str,
+) -> Figure:
     xs, ys = _extent(series)
-    roofs = [] if device.roofline is None else _traffic_roofs(device.roofline, xs)
-    figure = _log_figure([*roofs, *series], "moved by a kernel, MB", "GB/s")
-    if device.roofline is not None and device.roofline.bandwidth_gb_per_s:
-        ys = (ys[0], max(ys[1], device.roofline.bandwidth_gb_per_s))
-    return _ranged(figure, xs, ys)
+    roofs = [] if device.roofline is None else roofs_of(device.roofline, xs)
+    figure = _log_figure([*roofs, *series], x_title, y_title)
+    return _ranged(figure, xs, (ys[0], max(ys[1], limit or 0.0)))
 
 
 def legend(figure: Figure) -> list[tuple[str, str, str]]:

@@ -25,7 +25,26 @@ DeviceName = Annotated[str, typer.Option("--device", metavar="NAME", help="Devic
 Force = Annotated[
     bool, typer.Option("--force", help="Take a predictor of another device; every number is labelled with whose it is.")
 ]
+WaitS = Annotated[
+    float, typer.Option("--wait-s", metavar="S", min=0.0, help="How long to wait for another job on the device.")
+]
+Label = Annotated[str, typer.Option("--label", metavar="TEXT", help="Tells repeats of the same campaign apart.")]
+Suppress = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--suppress",
+        metavar="ID",
+        help="Check that you know of and that shall not lower verdicts, as in LOAD; may be repeated.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Fixes every random choice.")]
+
+
+def positive_seconds(value: float | None) -> float | None:
+    """Return a duration as it was given, or refuse what is none; a callback of options."""
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"{value} is not a duration; give a finite number of seconds above 0")
+    return value
 
 
 def _positive_ms(value: float | None) -> float | None:

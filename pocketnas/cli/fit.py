@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pocketnas.cli._configured import configured_device
-from pocketnas.cli._options import Config, Json, Seed
+from pocketnas.cli._options import Config, Json, Seed, WaitS
 from pocketnas.cli._rows import RowSource, stored_rows
 from pocketnas.cli._screen import Screen, table
 from profiler.errors import ConfigError
@@ -85,9 +85,7 @@ def command(
         ),
     ] = None,
     config: Config = None,
-    wait_s: Annotated[
-        float, typer.Option("--wait-s", metavar="S", min=0.0, help="How long to wait for another job on the device.")
-    ] = 0.0,
+    wait_s: WaitS = 0.0,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the predictor goes.")] = Path(
         "predictor.safetensors"

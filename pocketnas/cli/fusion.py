@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pocketnas.cli._configured import configured_device
-from pocketnas.cli._options import Config, DeviceName, InputShapes, Json, Seed, parse_input_shapes
+from pocketnas.cli._options import (
+    Config,
+    DeviceName,
+    InputShapes,
+    Json,
+    Label,
+    Seed,
+    Suppress,
+    WaitS,
+    parse_input_shapes,
+    positive_seconds,
+)
 from pocketnas.cli._screen import Screen, table
 from pocketnas.cli.profile import protocol_of
 from profiler.errors import TableError
@@ -60,23 +71,16 @@ def command(
         typer.Option(
             "--time-budget-s",
             metavar="S",
-            min=1e-3,
+            callback=positive_seconds,
             help="End each round with what there is after so many seconds.",
             show_default=False,
         ),
     ] = None,
-    suppress: Annotated[
-        list[str] | None,
-        typer.Option("--suppress", metavar="ID", help="Check that you know of, as in LOAD; may be repeated."),
-    ] = None,
+    suppress: Suppress = None,
     show: Annotated[bool, typer.Option("--show", help="Measure nothing; show what the store knows.")] = False,
     inputs: InputShapes = None,
-    wait_s: Annotated[
-        float, typer.Option("--wait-s", metavar="S", min=0.0, help="How long to wait for another job on the device.")
-    ] = 0.0,
-    label: Annotated[
-        str, typer.Option("--label", metavar="TEXT", help="Tells repeats of the same campaign apart.")
-    ] = "",
+    wait_s: WaitS = 0.0,
+    label: Label = "",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

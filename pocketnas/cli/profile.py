@@ -28,9 +28,13 @@ from pocketnas.cli._options import (
     Data,
     InputShapes,
     Json,
+    Label,
     Nodes,
     Seed,
+    Suppress,
+    WaitS,
     parse_input_shapes,
+    positive_seconds,
 )
 from pocketnas.cli._screen import Screen
 from profiler.errors import ConfigError
@@ -63,12 +67,6 @@ SUPPRESSIBLE = (
     "THERMAL-STATUS",
 )
 """Ids of the checks that the user may say to know of; what always travels with the rows is not among them."""
-
-
-def _positive_seconds(value: float | None) -> float | None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise typer.BadParameter(f"{value} is not a duration; give a finite number of seconds above 0")
-    return value
 
 
 def _positive_percent(value: float | None) -> float | None:
@@ -136,7 +134,7 @@ def command(
         typer.Option(
             "--time-budget-s",
             metavar="S",
-            callback=_positive_seconds,
+            callback=positive_seconds,
             help="End with what there is after so many seconds.",
             show_default=False,
         ),
@@ -159,24 +157,13 @@ def command(
             show_default=False,
         ),
     ] = None,
-    suppress: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--suppress",
-            metavar="ID",
-            help="Check that you know of and that shall not lower verdicts, as in LOAD; may be repeated.",
-        ),
-    ] = None,
+    suppress: Suppress = None,
     operators: Annotated[
         bool, typer.Option("--operators", help="Time each operator inside the networks instead; nothing is stored.")
     ] = False,
     inputs: InputShapes = None,
-    wait_s: Annotated[
-        float, typer.Option("--wait-s", metavar="S", min=0.0, help="How long to wait for another job on the device.")
-    ] = 0.0,
-    label: Annotated[
-        str, typer.Option("--label", metavar="TEXT", help="Tells repeats of the same campaign apart.")
-    ] = "",
+    wait_s: WaitS = 0.0,
+    label: Label = "",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> int:

@@ -262,12 +262,13 @@ def _onnx(operator: str, shape: list[int | str]) -> bytes:
     return bytes(onnx_library.load_model_from_string(made.SerializeToString()).SerializeToString())
 
 
+@pytest.mark.parametrize("command", ["predict", "explain"])
 def test_12_unknown_operator_gets_no_number_unless_asked(
-    predictor_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: str, predictor_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "erf.onnx"
     path.write_bytes(_onnx("Erf", [1, 4, 8, 8]))
-    arguments = ["predict", "--predictor", str(predictor_file), str(path)]
+    arguments = [command, "--predictor", str(predictor_file), str(path)]
     line = refused(arguments, capsys)
     assert "out of domain" in line and "Erf" in line
     assert run([*arguments, "--allow-unknown", "--json"]) == 0

@@ -14,7 +14,7 @@ from predictor import NetworkPredictor
 from profiler.formats import write_onnx
 from profiler.network import Conv2d, HardSwish, Network, TensorSpec
 from profiler.table import LatencyTable
-from tests.pocketnas.test_bad_input import _Canary, _onnx, refused
+from tests.pocketnas.test_bad_input import _Canary, refused
 from tests.predictor._synthetic import kernel_rows, law_table, table_of_rows
 
 
@@ -100,19 +100,6 @@ def test_a_predictor_of_networks_alone_says_that_it_knows_no_limits(
     assert run(["explain", model, "--predictor", str(path)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "no kernel was measured alone" in shown and "is not known" in shown
-
-
-def test_12_unknown_operators_get_no_number_unless_asked(
-    predictor_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "erf.onnx"
-    path.write_bytes(_onnx("Erf", [1, 4, 8, 8]))
-    arguments = ["explain", "--predictor", str(predictor_file), str(path)]
-    line = refused(arguments, capsys)
-    assert "out of domain" in line and "Erf" in line
-    (found,) = document([*arguments[1:], "--allow-unknown"], capsys)["models"]
-    assert found["in_domain"] is False and found["latency_ms"] > 0
-    assert {kernel["evidence"] for kernel in found["kernels"]} >= {"never"}
 
 
 @pytest.mark.parametrize("command", ["predict", "explain"])

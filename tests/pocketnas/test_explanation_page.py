@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,30 +14,8 @@ from pocketnas.explanation import DeviceExplanation, NetworkExplanation, explain
 from pocketnas.explanation_page import limits, reading, render, write_explanation
 from predictor import NetworkPredictor, training_rows
 from profiler.table import LatencyTable
+from tests.pocketnas.page_outline import PageOutline, without_plotly
 from tests.predictor._synthetic import law_table, some_networks
-
-
-class _Page(HTMLParser):
-    """Elements of a page and its visible text."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._hidden = False
-        head, rest = page.split("<script>", 1)
-        self.feed(head + rest[rest.index("</script>") + len("</script>") :])
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._hidden = tag in ("script", "style")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = False
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.text += data
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +44,7 @@ def test_page_is_one_file_that_loads_nothing(
 ) -> None:
     path = tmp_path / "page.html"
     write_explanation(device, [network], path)
-    page = _Page(path.read_text(encoding="utf-8"))
+    page = PageOutline(without_plotly(path.read_text(encoding="utf-8")))
     assert [tag for tag, attrs in page.elements if "src" in attrs or tag == "link"] == []
     assert {attrs["id"] for _, attrs in page.elements if attrs.get("id")} == {"arithmetic", "traffic"}
     text = " ".join(page.text.split())
@@ -76,19 +53,19 @@ def test_page_is_one_file_that_loads_nothing(
 
 
 def test_page_without_a_network_is_about_the_device(device: DeviceExplanation) -> None:
-    text = _Page(render(device, [])).text
+    text = PageOutline(without_plotly(render(device, []))).text
     assert "What bench does at best" in text and "What would help" not in text
 
 
 def test_page_of_a_card_alone_draws_nothing_it_does_not_have(predictor: NetworkPredictor) -> None:
-    page = _Page(render(DeviceExplanation.of_card(predictor.card), []))
+    page = PageOutline(render(DeviceExplanation.of_card(predictor.card), []))
     assert "Roofline" not in page.text and "The device's limits" in page.text
 
 
 def test_page_says_when_limits_are_not_known(device: DeviceExplanation, network: NetworkExplanation) -> None:
     unknown = dataclasses.replace(device, roofline=None, kernels=())
     assert limits(unknown) == [] and reading(unknown) == ""
-    assert "Not known" in _Page(render(unknown, [network])).text
+    assert "Not known" in PageOutline(without_plotly(render(unknown, [network]))).text
     assert device.roofline is not None
     open_roofline = device.roofline.model_copy(update={"undetermined": ("compute", "overhead"), "peak_interval": None})
     shown = limits(dataclasses.replace(device, roofline=open_roofline))
@@ -140,7 +117,7 @@ def test_foreign_text_is_shown_and_not_obeyed(device: DeviceExplanation, network
     family = dataclasses.replace(device.kernels[0], kernel=hostile, family=hostile)
     about = dataclasses.replace(device, device=hostile, processor=hostile, kernels=(family, *device.kernels))
     told = dataclasses.replace(network, model=hostile, label=hostile, advice=(hostile,))
-    page = _Page(render(about, [told]))
+    page = PageOutline(without_plotly(render(about, [told])))
     assert [tag for tag, attrs in page.elements if tag == "img" or "onerror" in attrs] == []
     assert sum(tag == "script" for tag, _ in page.elements) == 1
     assert "alert(1)" in page.text and " 49 " not in page.text

@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 from pocketnas.report import render, write_report
+from tests.pocketnas.page_outline import PageOutline, without_plotly
 from tests.pocketnas.sample_result import sample_result
-
-
-class _Outline(HTMLParser):
-    """Elements of a page with their attributes, and its visible text."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._hidden = False
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._hidden = tag in ("script", "style")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = False
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.text += data
-
-
-def _without_plotly(page: str) -> str:
-    """The page without the library's own script, which holds markup in strings."""
-    head, rest = page.split("<script>", 1)
-    return head + rest[rest.index("</script>") + len("</script>") :]
 
 
 def test_page_is_one_file_that_loads_nothing(tmp_path: Path) -> None:
     page = write_report(sample_result(), tmp_path).read_text(encoding="utf-8")
-    outline = _Outline(page)
+    outline = PageOutline(page)
     assert [tag for tag, attrs in outline.elements if "src" in attrs or tag == "link"] == []
     assert page.count("Plotly.newPlot(id") == 1
     assert len(page) < 7_000_000
@@ -48,7 +20,7 @@ def test_page_is_one_file_that_loads_nothing(tmp_path: Path) -> None:
 
 
 def test_page_says_what_was_measured_and_what_was_predicted() -> None:
-    outline = _Outline(_without_plotly(render(sample_result())))
+    outline = PageOutline(without_plotly(render(sample_result())))
     text = " ".join(outline.text.split())
     assert "cars-3f2a9c-1: 94.2 % accurate" in text or "95.2 % accurate" in text
     assert "Latency measured" in text and "Latency predicted" in text
@@ -60,7 +32,7 @@ def test_page_says_what_was_measured_and_what_was_predicted() -> None:
 
 
 def test_finalists_that_are_not_valid_say_why() -> None:
-    text = " ".join(_Outline(_without_plotly(render(sample_result()))).text.split())
+    text = " ".join(PageOutline(without_plotly(render(sample_result()))).text.split())
     assert text.count("SEMI_VALID") == 1 and "SEMI_VALID: CPU-SHARED: others took 4 % of the time" in text
     assert " VALID" not in text
 
@@ -83,8 +55,8 @@ def test_only_the_front_is_drawn_and_called_as_one() -> None:
 
 def test_foreign_text_is_shown_and_not_obeyed() -> None:
     hostile = '</script><script>alert(1)</script><img src=x onerror="alert(2)">{{ 7*7 }}'
-    page = _without_plotly(render(sample_result(name=hostile, device=hostile)))
-    outline = _Outline(page)
+    page = without_plotly(render(sample_result(name=hostile, device=hostile)))
+    outline = PageOutline(page)
     assert [tag for tag, attrs in outline.elements if tag == "img" or "onerror" in attrs] == []
     assert sum(tag == "script" for tag, _ in outline.elements) == 1
     assert "alert(1)" in outline.text and "49" not in re.findall(r"\b49\b", outline.text)
@@ -99,7 +71,7 @@ def test_page_without_optional_parts() -> None:
             "predictor": sample_result().predictor.model_copy(update={"calibration": ()}),
         }
     )
-    text = _Outline(_without_plotly(render(bare))).text
+    text = PageOutline(without_plotly(render(bare))).text
     assert "Dropped" not in text and "How the search went" not in text
     assert "No network was measured after it had been predicted" in text
 
@@ -107,5 +79,5 @@ def test_page_without_optional_parts() -> None:
 def test_kernels_say_what_they_wait_for_where_it_is_known() -> None:
     first, *others = sample_result().kernels
     known = sample_result().model_copy(update={"kernels": (first.model_copy(update={"bound": "memory"}), *others)})
-    assert _Outline(_without_plotly(render(known))).text.count("waits for memory") == 1
-    assert "waits for memory" not in _Outline(_without_plotly(render(sample_result()))).text
+    assert PageOutline(without_plotly(render(known))).text.count("waits for memory") == 1
+    assert "waits for memory" not in PageOutline(without_plotly(render(sample_result()))).text
