@@ -21,6 +21,7 @@ _MARGIN = 1.6
 """Factor that axes reach beyond what is drawn."""
 
 _CURVE_POINTS = 60
+_FEW_DECADES = 3.0
 
 
 def arithmetic_figure(device: DeviceExplanation, networks: Sequence[NetworkExplanation]) -> Figure:
@@ -140,7 +141,7 @@ def _log_figure(data: list[dict[str, Any]], x_title: str, y_title: str) -> Figur
     layout["showlegend"] = False  # a narrow page has no room for it inside the figure; see `legend`
     layout["margin"]["t"] = 12
     for axis in ("xaxis", "yaxis"):
-        layout[axis] |= {"type": "log", "exponentformat": "none", "dtick": 1, "zeroline": False}
+        layout[axis] |= {"type": "log", "exponentformat": "none", "zeroline": False}
     return {"data": data, "layout": layout}
 
 
@@ -148,7 +149,9 @@ def _ranged(figure: Figure, xs: tuple[float, float], ys: tuple[float, float]) ->
     from math import log10
 
     for axis, (low, high) in (("xaxis", xs), ("yaxis", ys)):
-        figure["layout"][axis]["range"] = [log10(low / _MARGIN), log10(high * _MARGIN)]
+        ends = [log10(low / _MARGIN), log10(high * _MARGIN)]
+        # Over few decades powers of ten alone leave an axis with hardly a number.
+        figure["layout"][axis] |= {"range": ends, "dtick": "D2" if ends[1] - ends[0] < _FEW_DECADES else 1}
     return figure
 
 
