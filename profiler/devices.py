@@ -210,9 +210,7 @@ def find_device(devices: Mapping[str, Device], name: str) -> Device:
     """
     if name not in devices:
         known = ", ".join(repr(known) for known in devices) or "none"
-        near = difflib.get_close_matches(name[:_MAX_NAME_CHARS], devices, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise DeviceNotFoundError(name, f"no such device{meant}; devices.yaml has {known}")
+        raise DeviceNotFoundError(name, f"no such device{_meant(name, devices)}; devices.yaml has {known}")
     return devices[name]
 
 
@@ -276,7 +274,10 @@ def _config_error(error: ValidationError, model: type[Device], name: str, path: 
 def _nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean …?" when a known word is near, else the list of the known ones."""
     names = sorted(known)
-    near = difflib.get_close_matches(word[:_MAX_NAME_CHARS], names, n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
+    return _meant(word, names) or (f"; known: {', '.join(names)}" if names else "")
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean …?" when a known word is near, else nothing."""
+    near = difflib.get_close_matches(word[:_MAX_NAME_CHARS], known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

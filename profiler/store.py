@@ -20,7 +20,6 @@ from typing import Any, Self
 
 import numpy as np
 import sqlalchemy as sql
-from pydantic import ValidationError
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 
@@ -270,7 +269,7 @@ class Store:
         groups = groupby(rows, key=lambda row: (row["configuration"], row["dtype"]))
         try:
             return tuple(_fusion_record(list(group)) for _, group in groups)
-        except (ValidationError, ValueError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise TableError(f"store {self._place!r}: its table of fusion holds something else: {error}") from error
 
     @contextmanager

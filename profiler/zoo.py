@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from profiler._rounded_channels import rounded_channels
 from profiler.errors import NetworkError
 from profiler.network import (
     Add,
@@ -55,11 +56,11 @@ def mobilenet_v2(resolution: int = 224, width: float = 1.0, classes: int = 1000)
     layers = _Layers()
     # expansion, output channels, repeats, stride of the first
     stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-    channels = _rounded(32 * width)
+    channels = rounded_channels(32 * width)
     tensor = layers.conv("stem", _IMAGE, channels, 3, 2, Relu6)
     for stage, (expansion, wanted, repeats, first_stride) in enumerate(stages):
         for repeat in range(repeats):
-            name, output = f"stage{stage}/block{repeat}", _rounded(wanted * width)
+            name, output = f"stage{stage}/block{repeat}", rounded_channels(wanted * width)
             stride = first_stride if repeat == 0 else 1
             hidden = tensor
             if expansion > 1:
@@ -69,7 +70,7 @@ def mobilenet_v2(resolution: int = 224, width: float = 1.0, classes: int = 1000)
             residual = stride == 1 and channels == output
             tensor = layers.add(Add(f"{name}/add", (hidden, tensor))) if residual else hidden
             channels = output
-    tensor = layers.conv("head", tensor, _rounded(1280 * max(width, 1.0)), 1, 1, Relu6)
+    tensor = layers.conv("head", tensor, rounded_channels(1280 * max(width, 1.0)), 1, 1, Relu6)
     return layers.classifier(f"mobilenet_v2_{width:g}_{resolution}", tensor, resolution, classes)
 
 
@@ -261,7 +262,7 @@ class _Layers:
 
     def squeeze_excite(self, name: str, source: str, channels: int) -> str:
         tensor = self.add(GlobalAvgPool2d(f"{name}/pool", (source,), keep_dims=True))
-        tensor = self.conv(f"{name}/reduce", tensor, _rounded(channels / 4), 1, 1, Relu)
+        tensor = self.conv(f"{name}/reduce", tensor, rounded_channels(channels / 4), 1, 1, Relu)
         tensor = self.conv(f"{name}/restore", tensor, channels, 1, 1, HardSigmoid)
         return self.add(Mul(f"{name}/scale", (source, tensor)))
 
@@ -276,12 +277,6 @@ class _Layers:
 
     def _activated(self, tensor: str, activation: type[Operator] | None) -> str:
         return tensor if activation is None else self.add(activation(f"{tensor}/activation", (tensor,)))
-
-
-def _rounded(channels: float, divisor: int = 8) -> int:
-    """Round channels to a multiple of a divisor, and never down by more than a tenth, as MobileNets do."""
-    nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return nearest + divisor if nearest < 0.9 * channels else nearest
 
 
 def _require_positive(**values: Any) -> None:

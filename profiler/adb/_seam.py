@@ -56,7 +56,7 @@ def device_errors(serial: str, action: str, timeout_s: float) -> Iterator[None]:
         problem = "nothing listens at its address; check cable, network and that the phone is on"
         raise DeviceOfflineError(serial, problem) from err
     except OSError as err:
-        problem = f"connection lost or refused at {action} ({err}); check cable, network and that the phone is on"
+        problem = f"connection lost at {action} ({err}); check cable, network and that the phone is on"
         raise DeviceOfflineError(serial, problem) from err
     except exceptions.UsbDeviceNotFoundError as err:
         problem = "no such device: no adb server lists it and it is not on USB; check cable and USB debugging"

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+from profiler._rounded_channels import rounded_channels
 from profiler._strict_yaml import read_strict_yaml
 from profiler.catalogues._layers import IMAGE, Layers
 from profiler.catalogues.labels import LabelledNetwork, labelled
@@ -150,16 +151,9 @@ def _inverted_residual(block: OnceForAllBlock, layers: Layers) -> str:
         tensor = layers.activated(layers.conv("expand", tensor, channels), activation)
     tensor = layers.activated(layers.depthwise("depthwise", tensor, block.kernel, block.stride), activation)
     if block.squeeze_excite:
-        tensor = layers.squeeze_excite("squeeze_excite", tensor, channels, _squeezed(channels))
+        tensor = layers.squeeze_excite("squeeze_excite", tensor, channels, rounded_channels(channels / _SQUEEZE))
     tensor = layers.conv("project", tensor, block.written[2])
     return layers.add(Add("block", (tensor, IMAGE))) if block.short_cut else tensor
-
-
-def _squeezed(channels: int) -> int:
-    """Return a quarter of the channels, rounded to a multiple of 8 and never by more than a tenth downwards."""
-    wanted = channels / _SQUEEZE
-    rounded = max(8, int(wanted + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * wanted else rounded
 
 
 def _pointwise(block: OnceForAllBlock, layers: Layers) -> str:

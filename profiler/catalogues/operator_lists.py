@@ -237,7 +237,7 @@ class _Graph:
         return next((tensor for tensor in reversed(self._written) if fits(tensor)), None)
 
     def _input(self, shape: Shape, *, flat: bool = False) -> _Tensor:
-        self._inputs.append(TensorSpec(f"x{len(self._inputs)}", (1, *shape[flat * 2 :])))
+        self._inputs.append(TensorSpec(f"x{len(self._inputs)}", (1, *(shape[2:] if flat else shape))))
         return _Tensor(self._inputs[-1].name, shape, flat)
 
     def _read(self, shape: Shape) -> _Tensor:

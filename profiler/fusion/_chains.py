@@ -79,13 +79,6 @@ def _chains(network: Network) -> Iterator[Chain]:
     for operator in network.operators:
         kinds: Chain = (operator.kind,)
         last: Operator | None = operator
-        while len(kinds) < LONGEST and last is not None and (last := _sole_reader(network, last)) is not None:
+        while len(kinds) < LONGEST and last is not None and (last := network.sole_consumer(last)) is not None:
             kinds = (*kinds, last.kind)
             yield kinds
-
-
-def _sole_reader(network: Network, operator: Operator) -> Operator | None:
-    if len(operator.outputs) != 1 or operator.outputs[0] in network.outputs:
-        return None
-    readers = network.consumers(operator.outputs[0])
-    return readers[0] if len(readers) == 1 else None

@@ -91,10 +91,10 @@ def _evidence(
         else:
             usable.append(found)
     saved = saved_share(usable)
-    if saved is None:
-        problems.setdefault("no part takes longer than a call")
+    if usable and saved is None:
+        problems["no part takes longer than a call"] = None
     detail = "; ".join(problems)[:400]
-    if not usable or saved is None:
+    if saved is None:
         return FusionEvidence(chain=chain, how="pair test", verdict="unclear", detail=detail)
     return FusionEvidence(
         chain=chain,

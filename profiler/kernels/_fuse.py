@@ -58,7 +58,6 @@ def fuse(network: Network, rules: FusionRules) -> tuple[Kernel, ...]:
 def _chains(network: Network, rules: FusionRules) -> list[tuple[Operator, ...]]:
     """Group the operators into chains, ordered by the position of each chain's last operator."""
     position = {operator.name: index for index, operator in enumerate(network.operators)}
-    outputs = frozenset(network.outputs)
     taken: set[str] = set()
     chains = []
     for first in network.operators:
@@ -66,7 +65,7 @@ def _chains(network: Network, rules: FusionRules) -> list[tuple[Operator, ...]]:
             continue
         chain = [first]
         kinds: tuple[str, ...] = (first.kind,)
-        while (following := _sole_consumer(network, chain[-1], outputs)) is not None:
+        while (following := network.sole_consumer(chain[-1])) is not None:
             if following.name in taken or not rules.may_grow(kinds, following.kind):
                 break
             chain.append(following)
@@ -74,14 +73,6 @@ def _chains(network: Network, rules: FusionRules) -> list[tuple[Operator, ...]]:
             taken.add(following.name)
         chains.append(tuple(chain))
     return sorted(chains, key=lambda chain: position[chain[-1].name])
-
-
-def _sole_consumer(network: Network, operator: Operator, outputs: frozenset[str]) -> Operator | None:
-    """Return the operator that alone reads what this one writes; None when the value is needed elsewhere."""
-    if len(operator.outputs) != 1 or operator.outputs[0] in outputs:
-        return None
-    consumers = network.consumers(operator.outputs[0])
-    return consumers[0] if len(consumers) == 1 else None
 
 
 def _signature(network: Network, chain: tuple[Operator, ...]) -> Signature:

@@ -130,6 +130,10 @@ class Network:
                 found.setdefault(tensor, []).append(operator)
         return {tensor: tuple(operators) for tensor, operators in found.items()}
 
+    @cached_property
+    def _output_names(self) -> frozenset[str]:
+        return frozenset(self.outputs)
+
     def producer(self, tensor: str) -> Operator | None:
         """Return the operator that writes a tensor, or None for an input of the network."""
         return self._producers.get(tensor)
@@ -137,6 +141,13 @@ class Network:
     def consumers(self, tensor: str) -> tuple[Operator, ...]:
         """Return the operators that read a tensor, each once, in execution order."""
         return self._consumers.get(tensor, ())
+
+    def sole_consumer(self, operator: Operator) -> Operator | None:
+        """Return the operator that alone reads what this one writes; None when the value is needed elsewhere."""
+        if len(operator.outputs) != 1 or operator.outputs[0] in self._output_names:
+            return None
+        consumers = self.consumers(operator.outputs[0])
+        return consumers[0] if len(consumers) == 1 else None
 
     def input_specs(self, operator: Operator) -> tuple[TensorSpec, ...]:
         """Return the specs of an operator's inputs."""

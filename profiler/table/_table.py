@@ -127,15 +127,14 @@ def table(
     """Return what a store knows, with one row a workload and configuration.
 
     Where a workload was measured in several campaigns on the same configuration, the row with the best
-    verdict stands, and among equals the latest.
+    verdict stands, and among equals the latest. Pair tests of fusion give no rows: what they measure is chosen for
+    another purpose.
 
     Args:
         store: The store.
         device: Only rows of this device.
         source: Only rows of this source.
         campaign: Only rows of the campaign with this id or label.
-
-    Pair tests of fusion are no rows of a table: what they measure is chosen for another purpose.
 
     Raises:
         TableError: The store has rows of several sources and none was chosen.

@@ -37,7 +37,7 @@ def nodes_of(network: Network, delegate: Delegate) -> tuple[tuple[Operator, ...]
 def _pairs(network: Network, anchors: frozenset[str], followers: frozenset[str]) -> list[tuple[str, Operator]]:
     found = []
     for operator in network.operators:
-        following = _only_reader(network, operator)
+        following = network.sole_consumer(operator)
         if operator.kind in anchors and following is not None and following.kind in followers:
             found.append((operator.name, following))
     return found
@@ -46,17 +46,9 @@ def _pairs(network: Network, anchors: frozenset[str], followers: frozenset[str])
 def _padded(network: Network) -> list[tuple[str, Operator]]:
     found: list[tuple[str, Operator]] = []
     for operator in network.operators:
-        following = _only_reader(network, operator) if isinstance(operator, Pad) else None
+        following = network.sole_consumer(operator) if isinstance(operator, Pad) else None
         if isinstance(operator, Pad) and isinstance(following, Conv2d | DepthwiseConv2d):
             spatial = len(operator.paddings) == 4 and operator.paddings[0] == operator.paddings[3] == (0, 0)
             if spatial and following.padding == "valid":
                 found.append((following.name, operator))
     return found
-
-
-def _only_reader(network: Network, operator: Operator) -> Operator | None:
-    """Return the operator that alone reads an operator's output; None where there is no such one."""
-    if len(operator.outputs) != 1 or operator.outputs[0] in network.outputs:
-        return None
-    readers = network.consumers(operator.outputs[0])
-    return readers[0] if len(readers) == 1 else None
