@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from profiler._rounded_channels import rounded_channels
+from profiler.scaling import rounded_channels
 from profiler._strict_yaml import read_strict_yaml
 from profiler.catalogues._layers import IMAGE, Layers
 from profiler.catalogues.labels import LabelledNetwork, labelled
