@@ -1,5 +1,6 @@
 """Search spaces, one package each."""
 
 from search.spaces.cars import CarsGenotype, CarsParams, CarsSpace
+from search.spaces.nasbench201 import NasBench201Genotype, NasBench201Params, NasBench201Space
 
-__all__ = ["CarsGenotype", "CarsParams", "CarsSpace"]
+__all__ = ["CarsGenotype", "CarsParams", "CarsSpace", "NasBench201Genotype", "NasBench201Params", "NasBench201Space"]
