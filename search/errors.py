@@ -99,3 +99,23 @@ class TrainingError(SearchError):
     def __init__(self, problem: str, *, epoch: int | None = None) -> None:
         self.problem, self.epoch = problem, epoch
         super().__init__(problem if epoch is None else f"epoch {epoch}: {problem}")
+
+
+class EngineError(SearchError):
+    """Networks cannot be scored or trained in worker processes."""
+
+    exit_code = 75
+
+
+class JobLostError(EngineError):
+    """Workers were lost with the same job again and again.
+
+    Args:
+        job: The job in words.
+        times: How many workers were lost with it.
+        reason: How the last one was lost.
+    """
+
+    def __init__(self, job: str, *, times: int, reason: str) -> None:
+        self.job, self.times, self.reason = job, times, reason
+        super().__init__(f"{job}: {times} workers were lost with it, the last one {reason}")
