@@ -65,12 +65,13 @@ def train_finalists(
                 advance(before + epoch + 1, epochs * len(candidates))
 
             genotype = space.decode(candidate.genotype)
-            digest = training_digest(space, genotype, data, params, seed=seed)
+            network, parts = space.lower(genotype), space.input_parts(genotype)
+            digest = training_digest(network, data, params, input_parts=parts, seed=seed)
             done = train_network(
-                space,
-                genotype,
+                network,
                 data,
                 params,
+                input_parts=parts,
                 seed=seed,
                 checkpoint=checkpoints / f"{candidate.name}-{digest}.safetensors",
                 on_epoch=on_epoch,

@@ -1,17 +1,18 @@
-"""Training of one architecture by itself: from a genotype to a Network with weights and its accuracy.
+"""Training of one network by itself: from a Network without weights to one with them, and its accuracy.
 
 The accuracy is that of the Network that is returned, batch norms folded, run on the test images: who runs the
-files that are written from it finds the same figure.
+files that are written from it finds the same figure.  Where weights are averaged (EMA), the average is what is
+validated, tested and returned.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Generic
 
 import numpy as np
 import torch
@@ -21,11 +22,12 @@ from torch.nn import functional
 from profiler.formats import build_torch
 from profiler.network import Network
 from search._training_checkpoint import TrainingCheckpoint
-from search.augmentation import Augmentation, batches, labels_to_torch, to_torch
+from search._weight_average import WeightAverage
+from search.augmentation import AUGMENTATIONS, Augmentation, batches, labels_to_torch, to_torch
+from search.distillation import Teacher, distillation_loss
 from search.errors import TrainingError
 from search.images import ImageData, Images, Labels
-from search.schedule import cosine
-from search.space import G, SearchSpace
+from search.schedule import Schedule
 from search.threads import torch_threads
 from search.unfolded import (
     SCORED_AT_ONCE,
@@ -39,6 +41,9 @@ from search.unfolded import (
 OnEpoch = Callable[[int, float], None]
 """Takes the number of an epoch, from 0, and its mean loss."""
 
+InputParts = Mapping[str, tuple[str, ...]]
+"""Names of the parts of operators' inputs; see `SearchSpace.input_parts`."""
+
 
 @dataclass(frozen=True)
 class TrainingParams:
@@ -47,39 +52,86 @@ class TrainingParams:
     Attributes:
         epochs: Passes over the training images, >= 1.
         batch_size: Images a step, >= 1.
-        learning_rate: Of the first epoch; it falls to 0 along half a cosine.
-        momentum: Nesterov's, of stochastic gradient descent.
-        weight_decay: On kernels; batch norms and biases have none.
-        label_smoothing: Probability taken from the true class and spread over all.
-        gradient_clip: Largest norm of a step's gradient.
+        learning_rate: The highest, > 0.
+        schedule: How the learning rate moves; by default it falls to 0 along half a cosine.
+        momentum: Nesterov's, of stochastic gradient descent, 0 to 1 (excluded).
+        weight_decay: On kernels; batch norms and biases have none.  >= 0.
+        label_smoothing: Probability taken from the true class and spread over all, 0 to 1.
+        gradient_clip: Largest norm of a step's gradient, > 0.
         augmentation: Of the training images; they are mirrored only if the data set says that they may be.
+        mixup: Parameter alpha of mixup's Beta distribution; 0 for images that are not mixed.
+        average_decay: Share of the weights' average (EMA) that a step leaves, 0 to 1 (excluded); 0 for no average.
+        distillation: Share of the loss that is the distance from the teacher's logits, 0 to 1; for trainings with a
+            teacher only.
+        temperature: Divides the logits of both before they are compared, > 0.
         threads: Threads that torch computes with; results depend on it in the last bits.
+
+    Raises:
+        TrainingError: A setting is out of its range.
     """
 
     epochs: int = 60
     batch_size: int = 64
     learning_rate: float = 0.1
+    schedule: Schedule = field(default_factory=Schedule)
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     gradient_clip: float = 5.0
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation(shift=0.125, mirror=True))
+    augmentation: Augmentation = AUGMENTATIONS["basic"]
+    mixup: float = 0.0
+    average_decay: float = 0.0
+    distillation: float = 0.5
+    temperature: float = 3.0
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "threads"):
+            _check(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        for name in ("learning_rate", "gradient_clip", "temperature"):
+            _check(name, getattr(self, name), 0 < getattr(self, name) < math.inf, "above 0")
+        for name in ("weight_decay", "mixup"):
+            _check(name, getattr(self, name), 0 <= getattr(self, name) < math.inf, "at least 0")
+        for name in ("momentum", "average_decay"):
+            _check(name, getattr(self, name), 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        for name in ("label_smoothing", "distillation"):
+            _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "from 0 to 1")
+
+    def to_json(self) -> str:
+        """Return the settings as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainingParams:
+        """Return the settings that `to_json` wrote; what is left out has its default.
+
+        Raises:
+            TrainingError: The text holds anything else.
+        """
+        try:
+            values = json.loads(text)
+            parts = {"schedule": Schedule, "augmentation": Augmentation}
+            return cls(**{name: parts[name](**value) if name in parts else value for name, value in values.items()})
+        except (json.JSONDecodeError, AttributeError, TypeError) as err:
+            raise TrainingError(f"no settings of a training: {err}") from err
+
+
+def _check(name: str, value: float, right: bool, range_in_words: str) -> None:
+    if not right:
+        raise TrainingError(f"{name} must be {range_in_words}, not {value}")
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedNetwork(Generic[G]):
+class TrainedNetwork:
     """What a training returns.
 
     Attributes:
-        genotype: What was trained.
-        network: Its Network with weights, batch norms folded in.
+        network: The Network with weights, batch norms folded in.
         accuracy: Share of test images that `network` classifies rightly, 0 to 1.
         validation_accuracy: The same on the validation images.
         losses: Mean training loss of each epoch.
     """
 
-    genotype: G
     network: Network
     accuracy: float
     validation_accuracy: float
@@ -87,75 +139,112 @@ class TrainedNetwork(Generic[G]):
 
 
 def train_network(
-    space: SearchSpace[G],
-    genotype: G,
+    network: Network,
     data: ImageData,
     params: TrainingParams | None = None,
     *,
+    input_parts: InputParts | None = None,
     seed: int = 0,
     initial: Mapping[str, Tensor] | None = None,
+    teacher: Teacher | None = None,
     checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
-) -> TrainedNetwork[G]:
-    """Train one architecture.
+) -> TrainedNetwork:
+    """Train one network.
 
     The same arguments give the same weights on the same machine, whether or not the training was interrupted
     in between.
 
     Args:
-        space: The space of the genotype.
-        genotype: The architecture.
+        network: A classifier: one image input, one output of logits.  Weights that it has do not matter.
         data: Images to train, validate and test on.
         params: Settings.
+        input_parts: Kernels that are kept as several blocks, as `SearchSpace.input_parts` gives them for networks of a
+            space; they are drawn block by block, and `initial` has them so.
         seed: Of the initial weights, and of the order and augmentation of the images.
         initial: Weights to start from, as `Supernet.weights_of` gives them; random ones if None.
+        teacher: A network whose logits are learnt from beside the labels.
         checkpoint: File (safetensors) that is written after each epoch, and gone on from where it exists.
         on_epoch: Called after each epoch.
 
     Raises:
-        TrainingError: The loss stopped being finite, or the checkpoint is of another training.
+        TrainingError: The network does not fit the images, the loss stopped being finite, or the checkpoint is of
+            another training or cannot be written.
+        SupernetError: The network has an operator that cannot be trained.
     """
     params = params or TrainingParams()
-    unfolded = UnfoldedNetwork(space.lower(genotype), space.input_parts(genotype))
+    _check_fit(network, data)
+    if teacher is not None:
+        _check_fit(teacher.network, data)
+    unfolded = UnfoldedNetwork(network, input_parts)
     weights = initial_weights(unfolded.weight_shapes, np.random.default_rng(seed))
     if initial is not None:
         _start_from(weights, initial)
-    identity = _identity(space, genotype, data, params, seed, initial)
+    training = _Training(unfolded, weights, data, params, seed, teacher)
+    identity = _identity(network, data, params, input_parts, seed, teacher, initial)
     saved = None if checkpoint is None else TrainingCheckpoint(checkpoint, identity)
     with torch_threads(params.threads):
-        losses = _train(unfolded, weights, data, params, seed, saved, on_epoch)
-        network = unfolded.fold(weights, recorded_statistics(unfolded, weights, to_torch(data.train_x)))
+        losses = training.run(saved, on_epoch)
+        averages = training.average.weights
+        trained = unfolded.fold(averages, recorded_statistics(unfolded, averages, to_torch(data.train_x)))
         return TrainedNetwork(
-            genotype=genotype,
-            network=network,
-            accuracy=network_accuracy(network, data.test_x, data.test_y),
-            validation_accuracy=network_accuracy(network, data.val_x, data.val_y),
+            network=trained,
+            accuracy=network_accuracy(trained, data.test_x, data.test_y),
+            validation_accuracy=network_accuracy(trained, data.val_x, data.val_y),
             losses=tuple(losses),
         )
 
 
 def training_digest(
-    space: SearchSpace[G], genotype: G, data: ImageData, params: TrainingParams | None = None, *, seed: int = 0
+    network: Network,
+    data: ImageData,
+    params: TrainingParams | None = None,
+    *,
+    input_parts: InputParts | None = None,
+    seed: int = 0,
+    teacher: Teacher | None = None,
 ) -> str:
     """Return 8 hex digits that tell trainings from random weights apart, for the names of their checkpoints.
 
     Takes what `train_network` takes.
     """
-    identity = _identity(space, genotype, data, params or TrainingParams(), seed, None)
+    identity = _identity(network, data, params or TrainingParams(), input_parts, seed, teacher, None)
     return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
 def _identity(
-    space: SearchSpace[G],
-    genotype: G,
+    network: Network,
     data: ImageData,
     params: TrainingParams,
+    input_parts: InputParts | None,
     seed: int,
+    teacher: Teacher | None,
     initial: Mapping[str, Tensor] | None,
 ) -> str:
     """Return all that the weights depend on, in words."""
-    images = f"images={data.digest}"
-    return f"{space.identity} | {genotype.key} | {images} | {params} | seed={seed} initial={initial is not None}"
+    # Names matter beside the key: weights are drawn in the order of operators.
+    architecture = _digest(network.to_json(), json.dumps(dict(input_parts or {}), sort_keys=True))
+    start = "random"
+    if initial is not None:
+        start = _digest(*(f"{name} {initial[name].detach().numpy().tobytes().hex()}" for name in sorted(initial)))
+    taught = "none" if teacher is None else teacher.identity
+    return f"{architecture} | images={data.digest} | {params} | seed={seed} initial={start} teacher={taught}"
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:32]
+
+
+def _check_fit(network: Network, data: ImageData) -> None:
+    ends = f"{len(network.inputs)} input(s) and {len(network.outputs)} output(s)"
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise TrainingError(f"network {network.name!r} has {ends}; a classifier of images has one of each")
+    shape, logits = network.inputs[0].shape[1:], network.tensors[network.outputs[0]].shape
+    if shape != data.image_shape or logits != (1, data.classes):
+        raise TrainingError(
+            f"network {network.name!r} takes images of {shape} and returns {logits}, "
+            f"but {data.name!r} has images of {data.image_shape} in {data.classes} classes"
+        )
 
 
 def network_accuracy(network: Network, images: Images, labels: Labels) -> float:
@@ -193,51 +282,77 @@ def recorded_statistics(
     return recording.statistics()
 
 
-def _train(
-    unfolded: UnfoldedNetwork,
-    weights: Mapping[str, Tensor],
-    data: ImageData,
-    params: TrainingParams,
-    seed: int,
-    saved: TrainingCheckpoint | None,
-    on_epoch: OnEpoch | None,
-) -> list[float]:
-    """Train weights in place, from the checkpoint on if there is one, and return the mean loss of each epoch."""
-    optimiser = _optimiser(weights, params)
-    losses = [] if saved is None else saved.load(weights, optimiser)
-    for epoch in range(len(losses), params.epochs):
-        for group in optimiser.param_groups:
-            group["lr"] = cosine(params.learning_rate, 0.0, epoch, params.epochs)
-        losses.append(_train_epoch(unfolded, weights, optimiser, data, params, np.random.default_rng([seed, epoch])))
-        if not math.isfinite(losses[-1]):
-            raise TrainingError("the loss is not finite; lower the learning rate", epoch=epoch)
-        if saved is not None:
-            saved.save(weights, optimiser, losses)
-        if on_epoch is not None:
-            on_epoch(epoch, losses[-1])
-    return losses
+class _Training:
+    """The weights of a training, and all that changes with them.
 
+    Attributes:
+        average: The average of the weights.
+    """
 
-def _train_epoch(
-    unfolded: UnfoldedNetwork,
-    weights: Mapping[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    data: ImageData,
-    params: TrainingParams,
-    rng: np.random.Generator,
-) -> float:
-    losses: list[float] = []
-    images, labels = to_torch(data.train_x), labels_to_torch(data.train_y)
-    augmentation = replace(params.augmentation, mirror=params.augmentation.mirror and data.mirrored)
-    for some, classes in batches(images, labels, params.batch_size, augmentation, rng):
-        optimiser.zero_grad(set_to_none=True)
-        logits = unfolded.run(weights, some, batch_statistics)
-        loss = functional.cross_entropy(logits, classes, label_smoothing=params.label_smoothing)
+    def __init__(
+        self,
+        unfolded: UnfoldedNetwork,
+        weights: Mapping[str, Tensor],
+        data: ImageData,
+        params: TrainingParams,
+        seed: int,
+        teacher: Teacher | None,
+    ) -> None:
+        self._unfolded, self._weights, self._params = unfolded, weights, params
+        self._seed, self._teacher, self._classes = seed, teacher, data.classes
+        self._images, self._labels = to_torch(data.train_x), labels_to_torch(data.train_y)
+        self._augmentation = params.augmentation.fitting(data)
+        self._optimiser = _optimiser(weights, params)
+        self.average = WeightAverage(weights, params.average_decay)
+
+    def run(self, saved: TrainingCheckpoint | None, on_epoch: OnEpoch | None) -> list[float]:
+        """Train, from the checkpoint on if there is one, and return the mean loss of each epoch."""
+        state = self._weights, self.average.weights, self._optimiser
+        losses = [] if saved is None else saved.load(*state)
+        for epoch in range(len(losses), self._params.epochs):
+            losses.append(self._epoch(epoch))
+            if saved is not None:
+                saved.save(*state, losses)
+            if on_epoch is not None:
+                on_epoch(epoch, losses[-1])
+        return losses
+
+    def _epoch(self, epoch: int) -> float:
+        params, rng = self._params, np.random.default_rng([self._seed, epoch])
+        steps = max(1, len(self._labels) // params.batch_size)
+        passed = batches(
+            self._images,
+            self._labels,
+            params.batch_size,
+            self._augmentation,
+            rng,
+            mixup=params.mixup,
+            classes=self._classes,
+        )
+        total = 0.0
+        for step, (images, labels) in enumerate(passed):
+            factor = params.schedule.factor(epoch + (step + 0.5) / steps, params.epochs)
+            for group in self._optimiser.param_groups:
+                group["lr"] = params.learning_rate * factor
+            loss = self._step(images, labels)
+            if not math.isfinite(loss):
+                raise TrainingError("the loss is not finite; lower the learning rate", epoch=epoch)
+            self.average.update(epoch * steps + step)
+            total += loss
+        return total / steps
+
+    def _step(self, images: Tensor, labels: Tensor) -> float:
+        params = self._params
+        self._optimiser.zero_grad(set_to_none=True)
+        logits = self._unfolded.run(self._weights, images, batch_statistics)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=params.label_smoothing)
+        if self._teacher is not None:
+            distance = distillation_loss(logits, self._teacher.logits(images), params.temperature)
+            loss = torch.lerp(loss, distance, params.distillation)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(weights.values(), params.gradient_clip)
-        optimiser.step()
-        losses.append(loss.item())
-    return float(np.mean(losses))
+        torch.nn.utils.clip_grad_norm_(self._weights.values(), params.gradient_clip, foreach=True)
+        self._optimiser.step()
+        return loss.item()
 
 
 def _optimiser(weights: Mapping[str, Tensor], params: TrainingParams) -> torch.optim.SGD:
@@ -247,7 +362,8 @@ def _optimiser(weights: Mapping[str, Tensor], params: TrainingParams) -> torch.o
         [{"params": kernels, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=params.learning_rate,
         momentum=params.momentum,
-        nesterov=True,
+        nesterov=params.momentum > 0,
+        fused=True,
     )
 
 
