@@ -356,8 +356,8 @@ class _Training:
 
 
 def _optimiser(weights: Mapping[str, Tensor], params: TrainingParams) -> torch.optim.SGD:
-    kernels = [weight for name, weight in weights.items() if "/kernel" in name]
-    others = [weight for name, weight in weights.items() if "/kernel" not in name]
+    kernels = [weight for weight in weights.values() if weight.dim() > 1]
+    others = [weight for weight in weights.values() if weight.dim() == 1]
     return torch.optim.SGD(
         [{"params": kernels, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=params.learning_rate,
