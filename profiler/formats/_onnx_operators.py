@@ -230,7 +230,11 @@ def _depth_to_space(operator: DepthToSpace, graph: OnnxGraph) -> None:
 
 
 def _reshape(operator: Reshape, graph: OnnxGraph) -> None:
-    _unary(operator, graph, "Reshape", _NETWORK, [graph.integers(operator.shape)])
+    """Add a Reshape; a map of one cell, as squeeze-and-excite makes, has the same elements in either layout."""
+    layout = _NCHW if len(operator.shape) == 4 and operator.shape[1:3] == (1, 1) else _NETWORK
+    source = graph.read(operator.inputs[0], _NETWORK)
+    sizes = graph.integers(graph.shape(operator.name, layout))
+    graph.node("Reshape", [source, sizes], [graph.write(operator.name, layout)])
 
 
 def _transpose(operator: Transpose, graph: OnnxGraph) -> None:

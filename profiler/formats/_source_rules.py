@@ -378,7 +378,7 @@ def _reshape(lowering: Lowering, node: Node) -> None:
         lowering.flattened[name] = old[1:]
         return lowering.bind(name, name, (0, 1))
     makes_image = len(shape) == 4 and shape[2:] == (1, 1) and lowering.graph.channels_first
-    if makes_image and not lowering.graph.channels_last_ends:
+    if makes_image and (not lowering.graph.channels_last_ends or CHANNELS_FIRST_SUFFIX in name):
         lowering.emit(Reshape(name, (lowering.in_source_order(value),), (shape[0], 1, 1, shape[1])))
         return lowering.bind(name, name, CHANNELS_LAST_OF_FIRST)
     x = lowering.in_source_order(value)

@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profiler.network import Network
-from profiler.zoo import ZOO, mobilenet_v2, mobilenet_v3_small, shufflenet_v2, squeezenet, super_resolution
+from profiler.zoo import (
+    ZOO,
+    mobilenet_v2,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+    shufflenet_v2,
+    squeezenet,
+    super_resolution,
+)
 from tests.runtimes import RUNNERS, Arrays, TfliteRuntimeProcess, random_inputs, run_torch
 from tests.strategies import WRITABLE_KINDS, networks
 
@@ -47,6 +55,7 @@ def test_each_kind_has_the_same_outputs(kind: str, data: st.DataObject) -> None:
 
 SMALL_ZOO = {
     "mobilenet_v2": mobilenet_v2(64, 0.35, 10),
+    "mobilenet_v3_large": mobilenet_v3_large(48, 10, width=0.5),
     "mobilenet_v3_small": mobilenet_v3_small(64, 10),
     "shufflenet_v2": shufflenet_v2(64, 10),
     "squeezenet": squeezenet(64, 10),
