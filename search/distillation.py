@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,7 +22,9 @@ from profiler.network import Network
 from profiler.whole_file import write_whole_file
 from search.errors import TrainingError
 from search.space import G, SearchSpace
-from search.supernet import Supernet
+
+if TYPE_CHECKING:
+    from search.supernet import Supernet  # which scores through an engine, which trains, which may need a teacher
 
 _FORMAT = "pocketnas-teacher-1"
 

@@ -2,5 +2,6 @@
 
 from search.engine._base import Engine, EvaluationJob, OnTrainingEpoch, TrainingJob
 from search.engine._in_process import InProcess
+from search.engine._processes import Processes
 
-__all__ = ["Engine", "EvaluationJob", "InProcess", "OnTrainingEpoch", "TrainingJob"]
+__all__ = ["Engine", "EvaluationJob", "InProcess", "OnTrainingEpoch", "Processes", "TrainingJob"]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from profiler.network import Network
+from search.distillation import Teacher
 from search.errors import SearchError
 from search.images import ImageData
 from search.training import OnEpoch, TrainedNetwork, TrainingParams, train_network
@@ -49,6 +50,7 @@ class TrainingJob:
         seed: Of the initial weights, and of the order and augmentation of the images.
         input_parts: See `SearchSpace.input_parts`.
         initial: Weights to start from; random ones if None.
+        teacher: A network whose logits are learnt from; None for labels alone.
         checkpoint: File that is written after each epoch; whoever takes the job over goes on from there.
     """
 
@@ -57,6 +59,7 @@ class TrainingJob:
     seed: int = 0
     input_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     initial: Mapping[str, Tensor] | None = None
+    teacher: Teacher | None = None
     checkpoint: Path | None = None
 
     def __str__(self) -> str:
@@ -71,6 +74,7 @@ class TrainingJob:
             input_parts=self.input_parts,
             seed=self.seed,
             initial=self.initial,
+            teacher=self.teacher,
             checkpoint=self.checkpoint,
             on_epoch=on_epoch,
         )

@@ -58,7 +58,9 @@ def score(unfolded: UnfoldedNetwork, weights: Weights, images: ScoringImages) ->
     with torch.no_grad():
         unfolded.run(weights, images.calibration, recording)
         fixed = FixedStatistics(recording.statistics())
-        parts = zip(images.validation.split(SCORED_AT_ONCE), images.labels.split(SCORED_AT_ONCE), strict=True)
+        parts = zip(
+            *(torch.split(values, SCORED_AT_ONCE) for values in (images.validation, images.labels)), strict=True
+        )
         for some, classes in parts:
             logits = unfolded.run(weights, some, fixed)
             if not bool(torch.isfinite(logits).all()):
