@@ -32,13 +32,13 @@ class Lines:
     """Where the keys of a file stand.
 
     Attributes:
-        by_place: Line, counted from 1, of each key by its path from the top.
+        by_place: Line, counted from 1, of each key and each item of a list by its path from the top.
     """
 
     by_place: Mapping[Place, int]
 
     def line(self, place: Place) -> int:
-        """Return the line of a key, or of the nearest key around it."""
+        """Return the line of a key or an item, or of the nearest one around it."""
         while place and place not in self.by_place:
             place = place[:-1]
         return self.by_place.get(place, 1)
@@ -107,8 +107,12 @@ class _Reading:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
-            return tuple(self.value(item, (*place, str(index))) for index, item in enumerate(node.value))
+            return tuple(self._item(item, (*place, str(index))) for index, item in enumerate(node.value))
         return self._scalar(node)
+
+    def _item(self, node: yaml.Node, place: Place) -> Any:
+        self.lines[place] = node.start_mark.line + 1
+        return self.value(node, place)
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -5,7 +5,6 @@ Owns the file's schema and its safe reading (profiler._strict_yaml); opening a d
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from profiler._strict_yaml import Lines, read_strict_yaml
 from profiler.errors import ConfigError, DeviceNotFoundError
+from profiler.near_names import meant, nearest
 from profiler.runtimes import RUNTIMES, Runtime
 from profiler.runtimes.phone_tools import PHONE_TOOLS, PhoneTool
 
@@ -73,7 +73,7 @@ class HostDevice(Device):
     @classmethod
     def _is_known(cls, runtime: str) -> str:
         if runtime not in RUNTIMES:
-            raise ValueError(f"unknown runtime {runtime!r}{_nearest(runtime, RUNTIMES)}")
+            raise ValueError(f"unknown runtime {runtime!r}{nearest(runtime, RUNTIMES)}")
         return runtime
 
     @model_validator(mode="after")
@@ -115,7 +115,7 @@ class PhoneDevice(Device):
     @classmethod
     def _is_known(cls, runtime: str) -> str:
         if runtime not in PHONE_TOOLS:
-            raise ValueError(f"unknown runtime {runtime!r}{_nearest(runtime, PHONE_TOOLS)}")
+            raise ValueError(f"unknown runtime {runtime!r}{nearest(runtime, PHONE_TOOLS)}")
         return runtime
 
     @model_validator(mode="after")
@@ -193,7 +193,7 @@ def load_devices(path: Path) -> dict[str, Device]:
     content, lines = read_strict_yaml(path)
     if not isinstance(content, dict) or set(content) != {"devices"} or not isinstance(content["devices"], dict):
         found = next((key for key in content if key != "devices"), None) if isinstance(content, dict) else None
-        hint = f", not {found!r}{_nearest(found, ['devices'])}" if found else ""
+        hint = f", not {found!r}{nearest(found, ['devices'])}" if found else ""
         raise ConfigError(
             f"the file holds one mapping, `devices:`, from names to settings{hint}",
             path=path,
@@ -210,7 +210,7 @@ def find_device(devices: Mapping[str, Device], name: str) -> Device:
     """
     if name not in devices:
         known = ", ".join(repr(known) for known in devices) or "none"
-        raise DeviceNotFoundError(name, f"no such device{_meant(name, devices)}; devices.yaml has {known}")
+        raise DeviceNotFoundError(name, f"no such device{meant(name, devices)}; devices.yaml has {known}")
     return devices[name]
 
 
@@ -222,7 +222,7 @@ def _device(name: str, settings: Any, path: Path, lines: Lines) -> Device:
     if not isinstance(backend, str) or backend not in DEVICE_MODELS:
         problem = "`backend:` is missing" if "backend" not in settings else f"unknown backend {backend!r}"
         raise ConfigError(
-            f"{problem}{_nearest(str(backend), DEVICE_MODELS)}",
+            f"{problem}{nearest(str(backend), DEVICE_MODELS)}",
             path=path,
             line=lines.line((*place, "backend")),
             key=f"{name}.backend",
@@ -251,7 +251,7 @@ def _require_accelerator(
             raise ValueError(f"{option} is not for {runtime.name}, which takes {runtime.accelerator_option}")
     accelerator = _accelerator(device, runtime)
     if runtime.accelerators is not None and accelerator not in runtime.accelerators:
-        near = _nearest(accelerator, runtime.accelerators)
+        near = nearest(accelerator, runtime.accelerators)
         raise ValueError(f"unknown {runtime.accelerator_option} {accelerator!r}{near}")
 
 
@@ -266,18 +266,6 @@ def _config_error(error: ValidationError, model: type[Device], name: str, path: 
     location = tuple(str(part) for part in first["loc"])
     problem = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        problem = f"unknown key{_nearest(location[0], set(model.model_fields) - {'name'})}"
+        problem = f"unknown key{nearest(location[0], set(model.model_fields) - {'name'})}"
     key = ".".join((name, *location[:1]))
     return ConfigError(problem, path=path, line=lines.line(("devices", name, *location)), key=key)
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean …?" when a known word is near, else the list of the known ones."""
-    names = sorted(known)
-    return _meant(word, names) or (f"; known: {', '.join(names)}" if names else "")
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean …?" when a known word is near, else nothing."""
-    near = difflib.get_close_matches(word[:_MAX_NAME_CHARS], known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

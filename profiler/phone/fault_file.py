@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from profiler._strict_yaml import Lines, read_strict_yaml
 from profiler.errors import ConfigError
+from profiler.near_names import nearest
 from profiler.phone.faults import EFFECTS, Fault, FaultKind
 
 _ANYWHERE = frozenset({"kind", "after", "times", "share"})
@@ -62,19 +61,17 @@ def _fault(settings: Any, number: int, path: Path, lines: Lines) -> Fault:
     key = f"faults[{number}]"
     if not isinstance(settings, dict):
         raise ConfigError("a fault is a mapping with a `kind`", path=path, line=lines.line(place), key=key)
-    # A mapping in a list has no line of its own: that of its first key is where it starts.
-    start = lines.line((*place, next(iter(settings), "")))
     kind = settings.get("kind")
     if not isinstance(kind, str) or kind not in EFFECTS:
         problem = "`kind:` is missing" if kind is None else f"unknown kind {kind!r}"
-        line = lines.line((*place, "kind")) if "kind" in settings else start
-        raise ConfigError(problem + _nearest(str(kind), EFFECTS), path=path, line=line, key=key)
+        line = lines.line((*place, "kind")) if "kind" in settings else lines.line(place)
+        raise ConfigError(problem + nearest(str(kind), EFFECTS), path=path, line=line, key=key)
     taken = EFFECTS[kind].settings | _ANYWHERE  # type: ignore[index]
     if foreign := next((name for name in settings if name not in taken), None):
         known = {field.name for field in fields(Fault)}
         problem = f"{kind} takes no {foreign!r}" if foreign in known else f"unknown key {foreign!r}"
         line = lines.line((*place, foreign))
-        raise ConfigError(problem + _nearest(foreign, taken), path=path, line=line, key=key)
+        raise ConfigError(problem + nearest(foreign, taken), path=path, line=line, key=key)
     try:
         return Fault(**_Entry.model_validate(settings).model_dump())
     except ValidationError as err:
@@ -82,9 +79,3 @@ def _fault(settings: Any, number: int, path: Path, lines: Lines) -> Fault:
         name = str(first["loc"][0])
         line = lines.line((*place, name))
         raise ConfigError(first["msg"], path=path, line=line, key=f"{key}.{name}") from err
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(word[:100], names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"

@@ -98,7 +98,7 @@ REFUSED = {
     "list": ("- kind: hang", r"faults.yaml:1: the file holds one list"),
     "other key": ("fault: []", r"faults.yaml:1: the file holds one list"),
     "no mapping": ("faults: [hang]", r"faults.yaml:1: faults\[0\]: a fault is a mapping"),
-    "no kind": ("faults:\n  - {}\n  - times: 1", r"faults.yaml:1: faults\[0\]: `kind:` is missing"),
+    "no kind": ("faults:\n  - {}\n  - times: 1", r"faults.yaml:2: faults\[0\]: `kind:` is missing"),
     "kind": ("faults:\n  - times: 1\n    kind: rebot", r"faults.yaml:3: faults\[0\]: .*did you mean 'reboot'"),
     "list as kind": ("faults:\n  - kind: [hang]", r"faults.yaml:2: faults\[0\]: unknown kind"),
     "key": ("faults:\n  - kind: hang\n    tims: 1", r"faults.yaml:3: faults\[0\]: unknown key 'tims'; .*'times'"),
