@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.errors import GenotypeError
-from search.spaces.cars._genotype import CELL_INPUTS, OPERATIONS, CarsGenotype, Cell, Edge
+from search.spaces.cars._genotype import CELL_INPUTS, OPERATIONS, CarsGenotype, Cell, Edge, Operation
 
 GenotypeArray = npt.NDArray[np.int8]
 Mask = npt.NDArray[np.bool_]
@@ -47,10 +47,11 @@ def _edge(numbers: Sequence[int]) -> Edge:
     return Edge(numbers[0], OPERATIONS[numbers[1]])
 
 
-def sample_cells(count: int, nodes: int, rng: np.random.Generator) -> GenotypeArray:
+def sample_cells(count: int, nodes: int, operations: Sequence[Operation], rng: np.random.Generator) -> GenotypeArray:
     """Return cells, uniformly and dead ones among them. Shape: (count, nodes, 2, 2)."""
     cells = np.empty((count, nodes, 2, 2), dtype=np.int8)
-    cells[..., 1] = rng.integers(len(OPERATIONS), size=(count, nodes, 2), dtype=np.int8)
+    allowed = np.array([_CODES[operation] for operation in operations], dtype=np.int8)
+    cells[..., 1] = allowed[rng.integers(len(allowed), size=(count, nodes, 2), dtype=np.int8)]
     for node in range(nodes):
         pairs = np.array(list(itertools.combinations(range(node + CELL_INPUTS), 2)), dtype=np.int8)
         cells[:, node, :, 0] = pairs[rng.integers(len(pairs), size=count)]
@@ -68,7 +69,7 @@ def living(cells: GenotypeArray) -> Mask:
     return np.asarray(((cells[..., 0] < CELL_INPUTS) & (cells[..., 1] != _NONE)).any(axis=(-2, -1)))
 
 
-def checked(genotypes: npt.NDArray[np.integer[Any]], nodes: int) -> GenotypeArray:
+def checked(genotypes: npt.NDArray[np.integer[Any]], nodes: int, allowed: Sequence[Operation]) -> GenotypeArray:
     """Return an array of genotypes as it is, if every row is a genotype of the space.
 
     Raises:
@@ -78,7 +79,8 @@ def checked(genotypes: npt.NDArray[np.integer[Any]], nodes: int) -> GenotypeArra
         raise GenotypeError(f"must be an array of whole numbers of shape (n, 2, {nodes}, 2, 2)")
     sources, operations = genotypes[..., 0], genotypes[..., 1]
     before = np.arange(nodes)[:, None] + CELL_INPUTS
-    right = (sources >= 0) & (sources < before) & (operations >= 0) & (operations < len(OPERATIONS))
+    known = np.isin(operations, [_CODES[operation] for operation in allowed])
+    right = (sources >= 0) & (sources < before) & known
     rows = right.all(axis=(1, 2, 3)) & (sources[..., 0] < sources[..., 1]).all(axis=(1, 2))
     if not rows.all():
         raise GenotypeError("a source or an operation is out of range", place=f"row {int(np.argmin(rows))}")

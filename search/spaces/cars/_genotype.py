@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from search.errors import GenotypeError
+from search.spaces._key import key_of
 
 Operation = Literal[
     "none",
@@ -89,8 +89,7 @@ class CarsGenotype:
     @cached_property
     def key(self) -> str:
         """16 hexadecimal digits over the live edges; cut and dead ones do not matter."""
-        live = repr((self.normal.live_edges, self.reduction.live_edges))
-        return hashlib.blake2b(live.encode(), digest_size=8).hexdigest()
+        return key_of((self.normal.live_edges, self.reduction.live_edges))
 
 
 def encode(genotype: CarsGenotype) -> dict[str, object]:
@@ -101,45 +100,48 @@ def encode(genotype: CarsGenotype) -> dict[str, object]:
     }
 
 
-def decode(encoded: object, *, nodes: int) -> CarsGenotype:
+def decode(encoded: object, *, nodes: int, operations: Sequence[Operation]) -> CarsGenotype:
     """Return the genotype that a JSON value encodes.
 
     Args:
         encoded: What `encode` made, after a trip through JSON.
         nodes: Number of nodes a cell must have.
+        operations: Those that an edge may have.
 
     Raises:
         GenotypeError: The value has another form, or its cells lead nowhere.
     """
     if not isinstance(encoded, Mapping) or encoded.keys() != {"normal", "reduction"}:
         raise GenotypeError("must be an object with the keys 'normal' and 'reduction' and no other")
-    return CarsGenotype(*(_decode_cell(encoded[name], name, nodes) for name in ("normal", "reduction")))
+    return CarsGenotype(*(_decode_cell(encoded[name], name, nodes, operations) for name in ("normal", "reduction")))
 
 
-def _decode_cell(encoded: object, place: str, nodes: int) -> Cell:
+def _decode_cell(encoded: object, place: str, nodes: int, operations: Sequence[Operation]) -> Cell:
     if not isinstance(encoded, list) or len(encoded) != nodes:
         raise GenotypeError(f"must be a list of {nodes} nodes", place=place)
-    cell = Cell(tuple(_decode_node(node, f"{place}[{index}]", index) for index, node in enumerate(encoded)))
+    numbered = enumerate(encoded)
+    cell = Cell(tuple(_decode_node(node, f"{place}[{index}]", index, operations) for index, node in numbered))
     if not cell.live_nodes:
         raise GenotypeError("no edge of the cell carries a value", place=place)
     return cell
 
 
-def _decode_node(encoded: object, place: str, index: int) -> Node:
+def _decode_node(encoded: object, place: str, index: int, operations: Sequence[Operation]) -> Node:
     if not isinstance(encoded, list) or len(encoded) != 2:
         raise GenotypeError("must be a list of two edges", place=place)
-    first, second = (_decode_edge(edge, f"{place}[{position}]", index) for position, edge in enumerate(encoded))
+    numbered = enumerate(encoded)
+    first, second = (_decode_edge(edge, f"{place}[{position}]", index, operations) for position, edge in numbered)
     if first.source >= second.source:
         raise GenotypeError("the two sources must differ, the lower first", place=place)
     return first, second
 
 
-def _decode_edge(encoded: object, place: str, index: int) -> Edge:
+def _decode_edge(encoded: object, place: str, index: int, operations: Sequence[Operation]) -> Edge:
     if not isinstance(encoded, list) or len(encoded) != 2:
         raise GenotypeError("must be [source, operation]", place=place)
     source, operation = encoded
     if type(source) is not int or not 0 <= source < index + CELL_INPUTS:
         raise GenotypeError(f"source must be a whole number from 0 to {index + CELL_INPUTS - 1}", place=place)
-    if operation not in OPERATIONS:
-        raise GenotypeError(f"operation must be one of {', '.join(OPERATIONS)}", place=place)
-    return Edge(source, cast(Operation, operation))
+    if operation not in operations:
+        raise GenotypeError(f"operation must be one of {', '.join(operations)}", place=place)
+    return Edge(source, operation)

@@ -25,7 +25,7 @@ from profiler.network import (
     Relu,
     TensorSpec,
 )
-from search.spaces.cars._genotype import CELL_INPUTS, CarsGenotype, Cell, Edge
+from search.spaces.cars._genotype import CELL_INPUTS, OPERATIONS, CarsGenotype, Cell, Edge, Operation
 
 STEM_WIDTH = 3
 """Channels of the stem for each channel of a node, as in DARTS."""
@@ -43,6 +43,7 @@ class CarsParams:
         cells: Cells in a row; the ones at a third and at two thirds are reduction cells.
         channels: Channels of a node before the first reduction; each reduction doubles them.
         nodes: Nodes of a cell.
+        operations: The candidates of an edge; none may be there only if "none" is one of them.
     """
 
     image_shape: tuple[int, int, int]
@@ -50,6 +51,7 @@ class CarsParams:
     cells: int = 5
     channels: int = 8
     nodes: int = 4
+    operations: tuple[Operation, ...] = OPERATIONS
 
     @property
     def reductions(self) -> tuple[int, int]:

@@ -14,14 +14,16 @@ from profiler.kernels import FusionRules, Kernel
 from profiler.network import Network
 from search.errors import SearchError
 from search.space import KernelCounts, SearchSpace
+from search.spaces._choices import allowed
 from search.spaces.cars import _arrays, _genotype, _lowering
 from search.spaces.cars._arrays import GenotypeArray
 from search.spaces.cars._counts import CountTables, follows
-from search.spaces.cars._genotype import CELL_INPUTS, OPERATIONS, CarsGenotype, Cell, Edge, Node
+from search.spaces.cars._genotype import CELL_INPUTS, OPERATIONS, CarsGenotype, Cell, Edge, Node, Operation
 from search.spaces.cars._lowering import CarsParams
 
 _TRIES = 64
-"""Draws before a dead cell is given up on.  At most 1 cell in 64 is dead (when it has a single node)."""
+"""Draws before a dead cell is given up on.  1 cell in 64 is dead when it has a single node, and 1 in 4 when that has
+but one operation beside "none"."""
 
 _CHANGE_PROBABILITY = 0.5
 """Chance of each node to be drawn anew, or to come from the second parent (Yang et al. 2020)."""
@@ -51,28 +53,39 @@ class CarsSpace(SearchSpace[CarsGenotype]):
                 f"the CARS space halves images twice: they must be at least 4x4, not {params.image_shape}"
             )
         self.params = params
+        self._operations = allowed("CARS", params.operations, OPERATIONS, cuts=["none"])
         self._tables: dict[FusionRules, CountTables] = {}
 
     @property
+    def name(self) -> str:
+        """The name "cars"."""
+        return "cars"
+
+    @property
     def identity(self) -> str:
-        """Name and settings, such as "cars image=8x8x1 classes=10 cells=5 channels=8 nodes=4"."""
+        """Name and settings, such as "cars image=8x8x1 classes=10 cells=5 channels=8 nodes=4".
+
+        Operations are named when not all of them may be chosen.
+        """
         params = self.params
         image = "x".join(str(size) for size in params.image_shape)
         settings = f"cells={params.cells} channels={params.channels} nodes={params.nodes}"
-        return f"cars image={image} classes={params.classes} {settings}"
+        some = "" if len(self._operations) == len(OPERATIONS) else f" operations={','.join(self._operations)}"
+        return f"cars image={image} classes={params.classes} {settings}{some}"
 
     @property
     def size(self) -> int:
         """Pairs of living cells.
 
-        A node has C(sources, 2) pairs of sources and 64 pairs of operations.  It is dead when each edge is
-        "none" or comes from a dead node; a cell is dead when all nodes are, so that dead nodes then read
-        only the two inputs (by "none") or dead nodes (by any operation).
+        A node has C(sources, 2) pairs of sources and 64 pairs of operations, or the square of those that are allowed.
+        It is dead when each edge is "none" or comes from a dead node; a cell is dead when all nodes are, so that dead
+        nodes then read only the two inputs (by "none", if that is allowed) or dead nodes (by any operation).
         """
-        choices = len(OPERATIONS)
+        choices, cuts = len(self._operations), int("none" in self._operations)
         every = math.prod(math.comb(node + CELL_INPUTS, 2) * choices**2 for node in range(self.params.nodes))
         dead = math.prod(
-            1 + CELL_INPUTS * node * choices + math.comb(node, 2) * choices**2 for node in range(self.params.nodes)
+            cuts + CELL_INPUTS * node * cuts * choices + math.comb(node, 2) * choices**2
+            for node in range(self.params.nodes)
         )
         return (every - dead) ** 2
 
@@ -86,7 +99,7 @@ class CarsSpace(SearchSpace[CarsGenotype]):
         def mutate_cell(cell: Cell) -> Cell:
             drawn = rng.random(len(cell.nodes)) < _CHANGE_PROBABILITY
             nodes = enumerate(zip(cell.nodes, drawn, strict=True))
-            return Cell(tuple(_draw_node(index, rng) if again else node for index, (node, again) in nodes))
+            return Cell(tuple(self._draw_node(index, rng) if again else node for index, (node, again) in nodes))
 
         return _living(lambda: CarsGenotype(mutate_cell(genotype.normal), mutate_cell(genotype.reduction)), genotype)
 
@@ -115,7 +128,7 @@ class CarsSpace(SearchSpace[CarsGenotype]):
 
     def covering(self) -> Iterator[CarsGenotype]:
         """Yield each operation at each edge once: for each operation, the nodes walk through their sources."""
-        operations = [operation for operation in OPERATIONS if operation != "none"]
+        operations = [operation for operation in self._operations if operation != "none"]
         for operation, turn in itertools.product(operations, range(self.params.nodes + 1)):
             nodes: list[Node] = []
             for index in range(self.params.nodes):
@@ -123,13 +136,26 @@ class CarsSpace(SearchSpace[CarsGenotype]):
                 nodes.append((Edge(low, operation), Edge(high, operation)))
             yield CarsGenotype(Cell(tuple(nodes)), Cell(tuple(nodes)))
 
+    def largest(self) -> CarsGenotype:
+        """Return the genotype whose nodes all read both inputs, each cell by its most costly operation."""
+        cells = [self._uniform(operation) for operation in self._operations if operation != "none"]
+        return max(itertools.starmap(CarsGenotype, itertools.product(cells, repeat=2)), key=self._macs)
+
+    def features(self, genotypes: Sequence[CarsGenotype]) -> npt.NDArray[np.float64]:
+        """Return one column for each source and each operation of each edge, 1 where it is chosen."""
+        array = self.to_array(genotypes)
+        sources = array[..., 0, None] == np.arange(self.params.nodes + 1)
+        operations = array[..., 1, None] == np.arange(len(OPERATIONS))
+        columns = np.concatenate([sources, operations], axis=-1).astype(np.float64)
+        return columns.reshape(len(array), math.prod(columns.shape[1:]))
+
     def encode(self, genotype: CarsGenotype) -> dict[str, object]:
         """Return {"normal": [[[source, operation], [source, operation]], ...], "reduction": ...}."""
         return _genotype.encode(genotype)
 
     def decode(self, encoded: object) -> CarsGenotype:
         """Return the genotype that a JSON value encodes."""
-        return _genotype.decode(encoded, nodes=self.params.nodes)
+        return _genotype.decode(encoded, nodes=self.params.nodes, operations=self._operations)
 
     def kernel_counts(
         self, genotypes: Sequence[CarsGenotype] | npt.NDArray[Any], rules: FusionRules
@@ -166,8 +192,8 @@ class CarsSpace(SearchSpace[CarsGenotype]):
         """
         nodes = self.params.nodes
         if isinstance(genotypes, np.ndarray):
-            return _arrays.checked(genotypes, nodes)
-        return _arrays.checked(_arrays.to_array(genotypes, nodes), nodes)
+            return _arrays.checked(genotypes, nodes, self._operations)
+        return _arrays.checked(_arrays.to_array(genotypes, nodes), nodes, self._operations)
 
     def from_array(self, array: GenotypeArray) -> list[CarsGenotype]:
         """Return the genotypes that the rows of an array stand for.
@@ -175,7 +201,8 @@ class CarsSpace(SearchSpace[CarsGenotype]):
         Raises:
             GenotypeError: A row is no genotype of the space.
         """
-        return [_arrays.from_array(row) for row in _arrays.checked(array, self.params.nodes)]
+        rows = _arrays.checked(array, self.params.nodes, self._operations)
+        return [_arrays.from_array(row) for row in rows]
 
     def sample_array(self, count: int, rng: np.random.Generator) -> GenotypeArray:
         """Return many random genotypes, each of the space's with equal probability, as an array.
@@ -186,23 +213,29 @@ class CarsSpace(SearchSpace[CarsGenotype]):
         for _ in range(_TRIES):
             if len(cells) >= 2 * count:
                 break
-            drawn = _arrays.sample_cells(2 * count - len(cells), self.params.nodes, rng)
+            drawn = _arrays.sample_cells(2 * count - len(cells), self.params.nodes, self._operations, rng)
             cells = np.concatenate([cells, drawn[_arrays.living(drawn)]])
         return cells.reshape(count, 2, *cells.shape[1:])
 
+    def _uniform(self, operation: Operation) -> Cell:
+        node: Node = (Edge(0, operation), Edge(1, operation))
+        return Cell((node,) * self.params.nodes)
+
+    def _macs(self, genotype: CarsGenotype) -> int:
+        return self.lower(genotype).cost().macs
+
     def _living_cell(self, rng: np.random.Generator) -> Cell:
         for _ in range(_TRIES):
-            cell = Cell(tuple(_draw_node(index, rng) for index in range(self.params.nodes)))
+            cell = Cell(tuple(self._draw_node(index, rng) for index in range(self.params.nodes)))
             if cell.live_nodes:
                 return cell
         raise SearchError(f"{_TRIES} random cells in a row were dead; the random generator is not random")
 
-
-def _draw_node(index: int, rng: np.random.Generator) -> Node:
-    """Return a node with a uniform pair of different sources and a uniform operation on each edge."""
-    low, high = sorted(int(source) for source in rng.choice(index + CELL_INPUTS, size=2, replace=False))
-    first, second = (OPERATIONS[choice] for choice in rng.integers(len(OPERATIONS), size=2))
-    return Edge(low, first), Edge(high, second)
+    def _draw_node(self, index: int, rng: np.random.Generator) -> Node:
+        """Return a node with a uniform pair of different sources and a uniform operation on each edge."""
+        low, high = sorted(int(source) for source in rng.choice(index + CELL_INPUTS, size=2, replace=False))
+        first, second = (self._operations[choice] for choice in rng.integers(len(self._operations), size=2))
+        return Edge(low, first), Edge(high, second)
 
 
 def _living(draw: Callable[[], CarsGenotype], parent: CarsGenotype) -> CarsGenotype:

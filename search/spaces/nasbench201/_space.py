@@ -11,6 +11,7 @@ import numpy.typing as npt
 from profiler.network import Network
 from search.errors import SearchError
 from search.space import SearchSpace
+from search.spaces._choices import allowed
 from search.spaces.nasbench201 import _genotype, _lowering
 from search.spaces.nasbench201._features import features
 from search.spaces.nasbench201._genotype import EDGES, OPERATIONS, NasBench201Genotype, Operation, carries
@@ -43,14 +44,8 @@ class NasBench201Space(SearchSpace[NasBench201Genotype]):
                 raise SearchError(f"the NAS-Bench-201 space needs {name} >= {bound}, not {getattr(params, name)}")
         if len(params.image_shape) != 3 or min(params.image_shape) < 1:
             raise SearchError(f"images must have a height, a width and channels >= 1, not {params.image_shape}")
-        allowed = tuple(operation for operation in OPERATIONS if operation in params.operations)
-        if sorted(allowed) != sorted(params.operations) or not set(allowed) - {"none"}:
-            raise SearchError(
-                f"operations must be some of {', '.join(OPERATIONS)}, each once and one of them not none, "
-                f"not {', '.join(params.operations) or 'no one'}"
-            )
         self.params = params
-        self._operations = allowed
+        self._operations = allowed("NAS-Bench-201", params.operations, OPERATIONS, cuts=["none"])
 
     @property
     def name(self) -> str:

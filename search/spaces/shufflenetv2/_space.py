@@ -13,6 +13,7 @@ import numpy.typing as npt
 from profiler.network import Network, operator_cost
 from search.errors import SearchError
 from search.space import SearchSpace
+from search.spaces._choices import allowed
 from search.spaces.shufflenetv2 import _genotype, _lowering
 from search.spaces.shufflenetv2._genotype import OPERATIONS, Block, ShuffleNetV2Genotype
 from search.spaces.shufflenetv2._lowering import Place, ShuffleNetV2Params
@@ -39,7 +40,7 @@ class ShuffleNetV2Space(SearchSpace[ShuffleNetV2Genotype]):
     def __init__(self, params: ShuffleNetV2Params) -> None:
         _check(params)
         self.params = params
-        self._operations = tuple(operation for operation in OPERATIONS if operation in params.operations)
+        self._operations = allowed("ShuffleNetV2", params.operations, OPERATIONS)
         self._ratios = tuple(_different(params, place) for place in params.places)
         self._choices = tuple(
             tuple(Block(operation, ratio) for operation, ratio in itertools.product(self._operations, ratios))
@@ -166,9 +167,6 @@ def _check(params: ShuffleNetV2Params) -> None:
         )
     if not params.ratios or len(set(params.ratios)) < len(params.ratios) or min(params.width, *params.ratios) <= 0:
         raise SearchError(f"width and ratios must be > 0, and ratios differ: not {params.width:g} and {params.ratios}")
-    known = set(params.operations) <= set(OPERATIONS)
-    if not params.operations or not known or len(set(params.operations)) < len(params.operations):
-        raise SearchError(f"operations must be some of {', '.join(OPERATIONS)}, each once, not {params.operations}")
 
 
 def _different(params: ShuffleNetV2Params, place: Place) -> tuple[float, ...]:
