@@ -98,11 +98,15 @@ class Supernet(AccuracySource[G], Generic[G]):
         self._validation = to_torch(data.val_x), labels_to_torch(data.val_y)
         self._unfolded = lru_cache(maxsize=_UNFOLDED_KEPT)(self._unfold)
         shapes: dict[str, tuple[int, ...]] = {}
+        zero: set[str] = set()
         for genotype in space.covering():
             unfolded = self._unfold(genotype)
             _check_fit(unfolded.network, data)
-            shapes |= unfolded.weight_shapes
-        self.weights = initial_weights(shapes, np.random.default_rng(seed))
+            zero |= unfolded.output_kernels
+            for name, shape in unfolded.weight_shapes.items():
+                largest = shapes.get(name, shape)
+                shapes[name] = shape if shape == largest else tuple(map(max, shape, largest))
+        self.weights = initial_weights(shapes, np.random.default_rng(seed), zero=zero)
         self._optimiser = torch.optim.AdamW(
             self.weights.values(),
             lr=self.params.learning_rate,

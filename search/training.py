@@ -177,7 +177,7 @@ def train_network(
     if teacher is not None:
         _check_fit(teacher.network, data)
     unfolded = UnfoldedNetwork(network, input_parts)
-    weights = initial_weights(unfolded.weight_shapes, np.random.default_rng(seed))
+    weights = initial_weights(unfolded.weight_shapes, np.random.default_rng(seed), zero=unfolded.output_kernels)
     if initial is not None:
         _start_from(weights, initial)
     training = _Training(unfolded, weights, data, params, seed, teacher)

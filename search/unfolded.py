@@ -7,7 +7,7 @@ what is trained, scored and exported cannot differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,21 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from profiler.network import (
-    Add,
-    AvgPool2d,
-    Concat,
-    Conv2d,
-    Dense,
-    DepthwiseConv2d,
-    GlobalAvgPool2d,
-    MaxPool2d,
-    Network,
-    Operator,
-    Relu,
-    same_padding,
-)
-from search._convolution import convolution, symmetric
+from profiler.network import Conv2d, Dense, DepthwiseConv2d, GlobalAvgPool2d, Network, Operator, PRelu
+from search._convolution import convolution
+from search._slices import parts_of
+from search._stateless import margins, stateless
 from search.errors import SupernetError
 
 EPSILON = 1e-5
@@ -39,6 +28,9 @@ EPSILON = 1e-5
 
 SCORED_AT_ONCE = 256
 """Images a batch where there is no gradient: small enough for the caches, large enough for the overhead."""
+
+_INITIAL = {"scale": 1.0, "shift": 0.0, "bias": 0.0, "alpha": 0.25}
+"""What weights start from that are not drawn, by role.  All others are kernels, or blocks of kernels."""
 
 Weights = Mapping[str, Tensor]
 """Tensors by "operator/role" or, for one block of a kernel, "operator/kernel/part"."""
@@ -108,11 +100,14 @@ class FixedStatistics:
         return self._statistics[operator]
 
 
-_Step = Callable[[Sequence[Tensor], Weights, Normalisation], Tensor]
+_Step = Callable[[Sequence[Tensor], Weights, Normalisation], Tensor | tuple[Tensor, ...]]
 
 
 class UnfoldedNetwork:
     """A classifier's Network, to run on torch weights with batch norm behind each biased convolution.
+
+    What a global average pool leaves is no map any more: convolutions of it, as in squeeze-and-excite, keep
+    their bias.
 
     Args:
         network: One input of shape (1, height, width, channels), one output of shape (1, classes).
@@ -121,6 +116,7 @@ class UnfoldedNetwork:
     Attributes:
         network: The Network.
         weight_shapes: Shape of each weight, in torch's layout (channels first).
+        output_kernels: Names of the weights that make the output, where it is a Dense layer's.
 
     Raises:
         SupernetError: An operator is of a kind that cannot be trained here.
@@ -130,48 +126,70 @@ class UnfoldedNetwork:
         self.network = network
         self.weight_shapes: dict[str, tuple[int, ...]] = {}
         self._kernels: dict[str, tuple[str, ...]] = {}
-        self._normalised: set[str] = set()
+        self._normalised = _normalised(network)
         for operator in network.operators:
             self._declare_weights(operator, (input_parts or {}).get(operator.name, ()))
-        self._steps = [(self._step(operator), operator.inputs, operator.name) for operator in network.operators]
+        last = network.producer(network.outputs[0])
+        self.output_kernels = frozenset(self._kernels[last.name] if isinstance(last, Dense) else ())
+        self._steps = [
+            (self._step(operator), operator.inputs, operator.outputs, finished)
+            for operator, finished in zip(network.operators, _finished(network), strict=True)
+        ]
 
     def run(self, weights: Weights, images: Tensor, normalisation: Normalisation) -> Tensor:
         """Return the logits of some images.
 
         Args:
-            weights: At least those of weight_shapes.
+            weights: At least those of weight_shapes.  Of larger ones the leading channels and the centre of
+                the window are used; the rest gets a gradient of 0.
             images: Shape: (n, channels, height, width), best in channels-last memory.
             normalisation: Where batch norms take their statistics from.
 
         Returns:
             Shape: (n, classes).
+
+        Raises:
+            SupernetError: A weight is missing or too small.
         """
+        own = parts_of(weights, self.weight_shapes)
         tensors = {self.network.inputs[0].name: images}
-        for step, inputs, output in self._steps:
-            tensors[output] = step([tensors[name] for name in inputs], weights, normalisation)
+        for step, inputs, outputs, finished in self._steps:
+            made = step([tensors[name] for name in inputs], own, normalisation)
+            if isinstance(made, Tensor):
+                tensors[outputs[0]] = made
+            else:
+                tensors.update(zip(outputs, made, strict=True))
+            for name in finished:
+                del tensors[name]
         return tensors[self.network.outputs[0]]
 
     def fold(self, weights: Weights, statistics: Mapping[str, ChannelStatistics]) -> Network:
         """Return the Network with weights into which the batch norms are folded.
 
         Args:
-            weights: At least those of weight_shapes.
+            weights: As in `run`.
             statistics: Of each convolution with a batch norm.
+
+        Raises:
+            SupernetError: A weight is missing or too small.
         """
         folded: dict[str, npt.NDArray[np.float32]] = {}
         with torch.no_grad():
+            own = parts_of(weights, self.weight_shapes)
             for operator in self.network.operators:
+                if isinstance(operator, PRelu):
+                    folded[f"{operator.name}/alpha"] = own[f"{operator.name}/alpha"].numpy(force=True).copy()
                 if operator.name not in self._kernels:
                     continue
-                kernel, bias = _joined(self._kernels[operator.name], weights), weights.get(f"{operator.name}/bias")
+                kernel, bias = _joined(self._kernels[operator.name], own), own.get(f"{operator.name}/bias")
                 if operator.name in self._normalised:
                     found = statistics[operator.name]
-                    gain = weights[f"{operator.name}/scale"] * (found.variance + EPSILON).rsqrt()
+                    gain = own[f"{operator.name}/scale"] * (found.variance + EPSILON).rsqrt()
                     kernel = kernel * gain[:, None, None, None]
-                    bias = weights[f"{operator.name}/shift"] - found.mean * gain
+                    bias = own[f"{operator.name}/shift"] - found.mean * gain
                 folded[f"{operator.name}/kernel"] = _network_layout(operator, kernel)
                 if bias is not None:
-                    folded[f"{operator.name}/bias"] = bias.detach().numpy()
+                    folded[f"{operator.name}/bias"] = bias.numpy(force=True).copy()
         return self.network.with_weights(folded)
 
     def _declare_weights(self, operator: Operator, parts: tuple[str, ...]) -> None:
@@ -179,6 +197,11 @@ class UnfoldedNetwork:
         shapes = operator.weight_shapes(self.network.input_specs(operator))
         if not shapes:
             return
+        if isinstance(operator, PRelu):
+            self.weight_shapes[f"{operator.name}/alpha"] = shapes["alpha"]
+            return
+        if not isinstance(operator, (Conv2d, DepthwiseConv2d, Dense)):
+            raise SupernetError(f"operator {operator.name!r} of kind {operator.kind!r} cannot be trained here")
         shape = shapes["kernel"]
         if isinstance(operator, DepthwiseConv2d):
             shape = (shape[3], 1, *shape[1:3])
@@ -190,8 +213,7 @@ class UnfoldedNetwork:
         for block in blocks:
             self.weight_shapes[block] = (shape[0], shape[1] // len(blocks), *shape[2:])
         self._kernels[operator.name] = blocks
-        if isinstance(operator, (Conv2d, DepthwiseConv2d)) and operator.use_bias:
-            self._normalised.add(operator.name)
+        if operator.name in self._normalised:
             self.weight_shapes |= {f"{operator.name}/scale": (shape[0],), f"{operator.name}/shift": (shape[0],)}
         elif "bias" in shapes:
             self.weight_shapes[f"{operator.name}/bias"] = (shape[0],)
@@ -206,57 +228,56 @@ class UnfoldedNetwork:
                 return lambda inputs, weights, _: functional.linear(
                     inputs[0], _joined(blocks, weights), weights.get(f"{name}/bias")
                 )
-            case MaxPool2d() | AvgPool2d():
-                return self._pool(operator)
-            case GlobalAvgPool2d(keep_dims=keep_dims):
-                return lambda inputs, _, __: inputs[0].mean(dim=(2, 3), keepdim=keep_dims)
-            case Relu():
-                return lambda inputs, _, __: functional.relu(inputs[0])
-            case Add():
-                return lambda inputs, _, __: inputs[0] + inputs[1]
-            case Concat() if len(self.network.tensors[operator.name].shape) == 4 and operator.axis in (-1, 3):
-                return lambda inputs, _, __: torch.cat(tuple(inputs), dim=1)
+            case PRelu(name=name):
+                return lambda inputs, weights, _: functional.prelu(inputs[0], weights[f"{name}/alpha"])
             case _:
-                raise SupernetError(f"operator {operator.name!r} of kind {operator.kind!r} cannot be trained here")
+                compute = stateless(operator, self.network.input_specs(operator))
+                return lambda inputs, _, __: compute(inputs)
 
     def _convolution(self, operator: Conv2d | DepthwiseConv2d) -> _Step:
         spec = self.network.input_specs(operator)[0]
-        groups = operator.groups if isinstance(operator, Conv2d) else spec.shape[3]
         convolve = convolution(
-            groups=groups,
+            groups=operator.groups if isinstance(operator, Conv2d) else spec.shape[3],
             kernel=operator.kernel,
             stride=operator.stride,
             dilation=operator.dilation,
-            margins=_margins(operator, spec.shape[1:3], operator.dilation),
+            margins=margins(operator, spec, operator.dilation),
         )
-        name, blocks, normalised = operator.name, self._kernels[operator.name], operator.name in self._normalised
+        name, blocks = operator.name, self._kernels[operator.name]
+        if name in self._normalised:
+            return lambda inputs, weights, normalisation: _normalise(
+                convolve(inputs[0], _joined(blocks, weights)), name, weights, normalisation
+            )
+        if operator.use_bias:
+            return lambda inputs, weights, _: (
+                convolve(inputs[0], _joined(blocks, weights)) + weights[f"{name}/bias"][:, None, None]
+            )
+        return lambda inputs, weights, _: convolve(inputs[0], _joined(blocks, weights))
 
-        def run(inputs: Sequence[Tensor], weights: Weights, normalisation: Normalisation) -> Tensor:
-            values = convolve(inputs[0], _joined(blocks, weights))
-            return _normalise(values, name, weights, normalisation) if normalised else values
 
-        return run
+def _normalised(network: Network) -> set[str]:
+    """Return the convolutions that carry a batch norm: the biased ones that read a map."""
+    pooled: set[str] = set()
+    for operator in network.operators:
+        if isinstance(operator, GlobalAvgPool2d) or pooled.issuperset(operator.inputs):
+            pooled.update(operator.outputs)
+    return {
+        operator.name
+        for operator in network.operators
+        if isinstance(operator, (Conv2d, DepthwiseConv2d)) and operator.use_bias and operator.name not in pooled
+    }
 
-    def _pool(self, operator: MaxPool2d | AvgPool2d) -> _Step:
-        size = self.network.input_specs(operator)[0].shape[1:3]
-        inside, outside = symmetric(_margins(operator, size, (1, 1)))
-        kernel, stride = operator.kernel, operator.stride
-        if isinstance(operator, MaxPool2d):
 
-            def largest(inputs: Sequence[Tensor], _: Weights, __: Normalisation) -> Tensor:
-                images = functional.pad(inputs[0], outside, value=-torch.inf) if outside else inputs[0]
-                return functional.max_pool2d(images, kernel, stride, inside)
-
-            return largest
-        # Padded cells do not count in the mean: divide the window's sum by the cells that exist.
-        exist = functional.pad(torch.ones(1, 1, *size), outside) if outside else torch.ones(1, 1, *size)
-        counted = functional.avg_pool2d(exist, kernel, stride, inside, divisor_override=1)
-
-        def mean(inputs: Sequence[Tensor], _: Weights, __: Normalisation) -> Tensor:
-            images = functional.pad(inputs[0], outside) if outside else inputs[0]
-            return functional.avg_pool2d(images, kernel, stride, inside, divisor_override=1) / counted
-
-        return mean
+def _finished(network: Network) -> list[tuple[str, ...]]:
+    """Return, for each operator, the tensors that nothing reads after it."""
+    left = {name: len(network.consumers(name)) for name in network.tensors}
+    finished: list[tuple[str, ...]] = []
+    for operator in network.operators:
+        for name in set(operator.inputs):
+            left[name] -= 1
+        dead = (name for name in {*operator.inputs, *operator.outputs} if not left[name])
+        finished.append(tuple(name for name in dead if name not in network.outputs))
+    return finished
 
 
 def _joined(blocks: tuple[str, ...], weights: Weights) -> Tensor:
@@ -271,16 +292,6 @@ def _normalise(values: Tensor, name: str, weights: Weights, normalisation: Norma
     return functional.batch_norm(values, mean, variance, scale, shift, training=found is None, eps=EPSILON)
 
 
-def _margins(
-    operator: Conv2d | DepthwiseConv2d | MaxPool2d | AvgPool2d, size: Sequence[int], dilation: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the padding (before, after) along height and width."""
-    if operator.padding == "valid":
-        return (0, 0), (0, 0)
-    rows, columns = zip(size, operator.kernel, operator.stride, dilation, strict=True)
-    return same_padding(*rows), same_padding(*columns)
-
-
 def _network_layout(operator: Operator, kernel: Tensor) -> npt.NDArray[np.float32]:
     """Return a kernel with channels last, as Network has it."""
     if isinstance(operator, DepthwiseConv2d):
@@ -290,23 +301,26 @@ def _network_layout(operator: Operator, kernel: Tensor) -> npt.NDArray[np.float3
     return np.ascontiguousarray(kernel.detach().numpy())
 
 
-def initial_weights(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator) -> dict[str, Tensor]:
+def initial_weights(
+    shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator, *, zero: Collection[str] = ()
+) -> dict[str, Tensor]:
     """Return weights to start training from, each a leaf that asks for its gradient.
 
-    Convolutions are He-normal (He et al. 2015, fan-in), batch norms the identity, biases 0.  Dense kernels
-    are 0 too: what reaches them has the scale that the architecture happens to give it.
+    Kernels are He-normal (He et al. 2015, fan-in), batch norms the identity, biases 0, slopes of PReLUs 0.25.
 
     Args:
         shapes: Of each weight by name, as in `UnfoldedNetwork.weight_shapes`.
         rng: Draws the kernels, in the order of `shapes`.
+        zero: Kernels that are 0 instead, best `UnfoldedNetwork.output_kernels`: what reaches these has the
+            scale that the architecture happens to give it, and logits should all start alike.
     """
     weights: dict[str, Tensor] = {}
     for name, shape in shapes.items():
-        role = name.split("/")[1]
-        if role == "kernel" and len(shape) == 4:
+        role = name.rpartition("/")[2]
+        if role not in _INITIAL and name not in zero:
             values = rng.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
         else:
-            values = np.full(shape, 1 if role == "scale" else 0, dtype=np.float32)
+            values = np.full(shape, _INITIAL.get(role, 0.0), dtype=np.float32)
         weight = torch.from_numpy(values)
         if weight.dim() == 4:
             weight = weight.contiguous(memory_format=torch.channels_last)
