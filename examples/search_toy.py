@@ -96,7 +96,7 @@ def main(run_dir: Path) -> None:
     outcome = run_search(
         Cars(SPACE, params),
         SaturatingAccuracy(),
-        MacsRule(),
+        {"rule": MacsRule()},
         LatencyBudget(1.0),
         seed=0,
         run_dir=run_dir,
@@ -104,7 +104,7 @@ def main(run_dir: Path) -> None:
     )
     print(f"finalists, {outcome.constraint.description}:")
     for member in choose_finalists(outcome, 3):
-        latency = f"{member.prediction.latency_ms:.2f} (up to {member.prediction.high_ms:.2f}) ms by rule"
+        latency = f"{member.latency().latency_ms:.2f} (up to {member.latency().high_ms:.2f}) ms by rule"
         print(f"  accuracy {member.accuracy:.3f}, {latency}, {member.parameters} parameters")
 
 

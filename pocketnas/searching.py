@@ -132,7 +132,13 @@ def search(
             advance(progress.step, progress.steps)
 
         outcome = run_search(
-            Cars(space, evolution), supernet, predictor, constraint, seed=seed, run_dir=folder, progress=on_step
+            Cars(space, evolution),
+            supernet,
+            {predictor.device: predictor},
+            constraint,
+            seed=seed,
+            run_dir=folder,
+            progress=on_step,
         )
     chosen = choose_finalists(outcome, params.candidates)
     on_front = {member.network_key for member in outcome.front}
@@ -156,14 +162,15 @@ def search(
 
 
 def _candidate(member: FrontMember[Any], space: SearchSpace[Any], on_front: Set[str]) -> Candidate:
+    latency = member.latency()
     return Candidate(
         name=f"cars-{member.network_key[:8]}",
         genotype=space.encode(member.genotype),
         network_key=member.network_key,
         search_accuracy=member.accuracy,
-        predicted_ms=member.prediction.latency_ms,
-        predicted_low_ms=member.prediction.low_ms,
-        predicted_high_ms=member.prediction.high_ms,
+        predicted_ms=latency.latency_ms,
+        predicted_low_ms=latency.low_ms,
+        predicted_high_ms=latency.high_ms,
         on_front=member.network_key in on_front,
     )
 

@@ -5,8 +5,10 @@ Supernet and training are imported from their own modules: they pull torch, whic
 
 from search.accuracy import AccuracySource
 from search.algorithms import Algorithm, Cars, EvolutionParams
-from search.constraints import Constraint, LatencyBudget
+from search.assessment import Assessment, LatencyInterval
+from search.constraints import AllOf, Constraint, LatencyBudget, Limit
 from search.front import FrontMember, ParetoFront
+from search.objectives import Objective
 from search.outcome import SearchOutcome, choose_finalists
 from search.run import SearchProgress, run_search
 from search.space import Genotype, SearchSpace
@@ -15,6 +17,8 @@ from search.state import Evaluation, GenerationRecord, State
 __all__ = [
     "AccuracySource",
     "Algorithm",
+    "AllOf",
+    "Assessment",
     "Cars",
     "Constraint",
     "Evaluation",
@@ -23,6 +27,9 @@ __all__ = [
     "GenerationRecord",
     "Genotype",
     "LatencyBudget",
+    "LatencyInterval",
+    "Limit",
+    "Objective",
     "ParetoFront",
     "SearchOutcome",
     "SearchProgress",

@@ -19,11 +19,11 @@ from safetensors.numpy import save
 
 from profiler.errors import SchemaMismatchError
 from profiler.whole_file import write_whole_file
-from search.errors import CheckpointError
+from search.errors import CheckpointError, GenotypeError
 from search.space import G, SearchSpace
 from search.state import State, state_from_json, state_to_json
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when a reader of the version before could no longer understand the file."""
 
 
@@ -81,7 +81,7 @@ def read_checkpoint(path: Path, identity: Mapping[str, str], space: SearchSpace[
 
     Raises:
         CheckpointError: The file is not a checkpoint, or one of another search.
-        SchemaMismatchError: A newer version of pocketnas wrote it.
+        SchemaMismatchError: Another version of pocketnas wrote it.
     """
     if not path.exists():
         return None
@@ -92,7 +92,7 @@ def read_checkpoint(path: Path, identity: Mapping[str, str], space: SearchSpace[
             _check_identity(dict(json.loads(metadata["identity"])), identity, path)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             state = state_from_json(metadata["state"], space)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, GenotypeError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(path, f"not a checkpoint of a search ({error}); choose another folder") from error
     return Checkpoint(identity, state, arrays)
 
@@ -101,6 +101,9 @@ def _check_schema(metadata: Mapping[str, str], path: Path) -> None:
     found = int(metadata["schema"])
     if found > SCHEMA:
         raise SchemaMismatchError(found, SCHEMA, f"{str(path)!r} was written by a newer pocketnas; upgrade to read it")
+    if found < SCHEMA:
+        problem = f"{str(path)!r} was written by an older pocketnas; start anew in another folder"
+        raise SchemaMismatchError(found, SCHEMA, problem)
 
 
 def _check_identity(found: Mapping[str, Any], wanted: Mapping[str, str], path: Path) -> None:

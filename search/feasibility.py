@@ -7,28 +7,23 @@ nothing can meet is refused in seconds and not after a night.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Generic
+from dataclasses import dataclass, replace
+from typing import Generic, NoReturn
 
 import numpy as np
 
 from search.algorithms.offspring import Offspring, OffspringShares
-from search.assessment import Assessment, Assessor
+from search.assessment import Assessor
 from search.constraints import Constraint
 from search.errors import InfeasibleError, SearchError
 from search.space import G, SearchSpace
 from search.state import Evaluation
 
-_DIGITS = 9
-"""Decimals of ms that are recorded: a picosecond.  What lies beyond depends on the batch that a predictor
-computed it in, and so on whether the search was resumed."""
-
 
 @dataclass(frozen=True)
 class Screen(Generic[G]):
-    """Judges architectures before they are trained.
+    """Judges architectures by what is known before they are trained, and again once they are scored.
 
     Attributes:
         space: Where they come from.
@@ -42,29 +37,48 @@ class Screen(Generic[G]):
 
     def judge(self, genotypes: Sequence[G]) -> list[Evaluation[G]]:
         """Return what is known of each genotype without training, its violation included."""
-        assessments = self.assessor.assess(genotypes)
-        return [self._evaluation(*pair) for pair in zip(genotypes, assessments, strict=True)]
+        return [
+            Evaluation(genotype, assessment, self.constraint.violation(assessment))
+            for genotype, assessment in zip(genotypes, self.assessor.assess(genotypes), strict=True)
+        ]
+
+    def score(self, judged: Evaluation[G], accuracy: float, growth: float | None) -> Evaluation[G]:
+        """Return what is known of a candidate once its accuracy is, on which there may be a limit, too."""
+        violation = self.constraint.violation(judged.assessment, accuracy)
+        return replace(judged, violation=violation, accuracy=accuracy, growth=growth)
+
+    def judge_again(self, evaluations: Sequence[Evaluation[G]]) -> list[Evaluation[G]]:
+        """Return what is known of candidates that other predictors judged; what is over the limit loses its score."""
+        judged = self.judge([evaluation.genotype for evaluation in evaluations])
+        return [
+            new if old.accuracy is None or not new.feasible else self.score(new, old.accuracy, old.growth)
+            for old, new in zip(evaluations, judged, strict=True)
+        ]
 
     def violations(self, genotypes: Sequence[G]) -> list[float]:
-        """Return by how much each genotype breaks the constraint, without lowering where that is not needed."""
+        """Return by how much each genotype breaks the constraint before it is scored."""
         return [self.constraint.violation(assessment) for assessment in self.assessor.assess(genotypes)]
 
-    def _evaluation(self, genotype: G, assessment: Assessment) -> Evaluation[G]:
-        prediction = assessment.prediction
+    def refuse(self, closest: Evaluation[G], tries: int) -> NoReturn:
+        """Raise that nothing keeps to the constraint.
 
-        def recorded(value_ms: float) -> float | None:
-            return round(float(value_ms), _DIGITS) if prediction.in_domain else None
+        Args:
+            closest: What breaks it least.
+            tries: How many different architectures were looked at.
 
-        return Evaluation(
-            genotype,
-            self.space.lower(genotype).key,
-            latency_ms=recorded(prediction.latency_ms),
-            low_ms=recorded(prediction.low_ms),
-            high_ms=recorded(prediction.high_ms),
-            macs=assessment.macs,
-            parameters=assessment.parameters,
-            violation=self.constraint.violation(assessment),
-        )
+        Raises:
+            InfeasibleError: Always, but
+            SearchError: where a predictor has no evidence even on the closest.
+        """
+        if not closest.assessment.in_domain:
+            unknown = ", ".join(self.assessor.unknown(closest.genotype)[:3])
+            raise SearchError(
+                f"the predictor has no evidence on any of {tries} architectures of this space (such as {unknown}); "
+                "profile kernels of this space and fit again"
+            )
+        gap = self.constraint.gap(closest.assessment, closest.accuracy)
+        encoded = json.dumps(self.space.encode(closest.genotype))
+        raise InfeasibleError(gap.limit, closest=encoded, gap=gap.amount, unit=gap.unit, tries=tries)
 
 
 def find_feasible(screen: Screen[G], count: int, tries: int, rng: np.random.Generator) -> list[Evaluation[G]]:
@@ -98,7 +112,7 @@ def find_feasible(screen: Screen[G], count: int, tries: int, rng: np.random.Gene
         new = Offspring(screen.space, parents, OffspringShares(), avoid=found.keys()).make(batch, rng)
     chosen = _least_violating(found.values(), count)
     if chosen[0].violation > 0:
-        _refuse(screen, chosen[0], len(found))
+        screen.refuse(screen.judge([chosen[0].genotype])[0], len(found))
     return screen.judge([candidate.genotype for candidate in chosen])
 
 
@@ -118,20 +132,3 @@ def _distinct_samples(space: SearchSpace[G], count: int, rng: np.random.Generato
 
 def _least_violating(found: Iterable[_Candidate[G]], count: int) -> list[_Candidate[G]]:
     return sorted(found, key=lambda candidate: candidate.violation)[:count]
-
-
-def _refuse(screen: Screen[G], closest: _Candidate[G], tries: int) -> None:
-    if not math.isfinite(closest.violation):
-        unknown = ", ".join(screen.assessor.unknown(closest.genotype)[:3])
-        raise SearchError(
-            f"the predictor has no evidence on any of {tries} architectures of this space (such as {unknown}); "
-            "profile kernels of this space and fit again"
-        )
-    gap = screen.constraint.excess(screen.assessor.assess([closest.genotype])[0])
-    raise InfeasibleError(
-        screen.constraint.description,
-        closest=json.dumps(screen.space.encode(closest.genotype)),
-        gap=gap,
-        unit=screen.constraint.unit,
-        tries=tries,
-    )

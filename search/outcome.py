@@ -22,6 +22,8 @@ class SearchOutcome(Generic[G]):
         constraint: What they keep to.
         seed: Seed of the search.
         space: Identity of the space.
+        measured: What each round of the closed loop measured.
+        dropped: Candidates that were left out because their accuracy was no finite number.
     """
 
     front: ParetoFront[G]
@@ -30,6 +32,8 @@ class SearchOutcome(Generic[G]):
     constraint: Constraint
     seed: int
     space: str
+    measured: tuple[tuple[G, ...], ...] = ()
+    dropped: int = 0
 
 
 def choose_finalists(outcome: SearchOutcome[G], count: int) -> list[FrontMember[G]]:
@@ -47,8 +51,8 @@ def choose_finalists(outcome: SearchOutcome[G], count: int) -> list[FrontMember[
     rest = outcome.population
     chosen: list[FrontMember[G]] = []
     while rest and len(chosen) < count:
-        front = ParetoFront.of(rest)
-        chosen += spread(front.members, count - len(chosen))
+        front = ParetoFront.of(rest, outcome.front.objectives)
+        chosen += spread(front.members, count - len(chosen), front.objectives)
         keys = {member.network_key for member in front}
         rest = tuple(member for member in rest if member.network_key not in keys)
     return chosen

@@ -18,13 +18,14 @@ from filelock import FileLock, Timeout
 
 from search.accuracy import AccuracySource
 from search.algorithms.base import Algorithm
-from search.assessment import Assessor, LatencyPredictor
+from search.assessment import Assessor, LatencyPredictor, device_named
 from search.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from search.constraints import Constraint
-from search.errors import CheckpointError
+from search.errors import CheckpointError, SearchError
 from search.feasibility import Screen, find_feasible
 from search.front import FrontMember, ParetoFront
 from search.history import record_generation
+from search.objectives import Objective
 from search.outcome import SearchOutcome
 from search.space import G
 from search.state import Evaluation, GenerationRecord, State, rng_state
@@ -58,12 +59,13 @@ class SearchProgress:
     loss: float
     elapsed_s: float
     eta_s: float
+    dropped: int = 0
 
 
 def run_search(
     algorithm: Algorithm[G],
     source: AccuracySource[G],
-    predictor: LatencyPredictor,
+    predictors: Mapping[str, LatencyPredictor],
     constraint: Constraint,
     *,
     seed: int,
@@ -80,7 +82,7 @@ def run_search(
     Args:
         algorithm: What to try, and what to keep.
         source: Learns and scores; a new one of the same settings when a search is resumed.
-        predictor: Tells the latency of architectures.
+        predictors: By device, tell the latency of architectures.
         constraint: What they must keep to.
         seed: Of everything random in the search, >= 0.
         run_dir: Folder of the checkpoint; made when missing.
@@ -94,10 +96,12 @@ def run_search(
     Raises:
         InfeasibleError: None of the architectures looked at keeps to the constraint.
         CheckpointError: The folder holds another search, is in use, or cannot be written.
-        SchemaMismatchError: A newer version wrote the checkpoint.
-        SearchError: The predictor has no evidence on any architecture of the space.
+        ConfigError: An objective or a limit is of a device without a predictor.
+        SchemaMismatchError: Another version wrote the checkpoint.
+        SearchError: The predictor has no evidence on any architecture of the space, or no candidate of a
+            generation has a finite accuracy.
     """
-    screen = Screen(algorithm.space, Assessor(algorithm.space, predictor), constraint)
+    screen = _screen(algorithm, predictors, constraint)
     most = TRIES_PER_INDIVIDUAL * algorithm.population_size if tries is None else tries
     with _hold(run_dir):
         search = _Search(algorithm, source, screen, seed, run_dir / CHECKPOINT_NAME)
@@ -112,7 +116,7 @@ def run_search(
             record = state.history[-1] if len(state.history) > generations else None
             elapsed_s, eta_s = pace.mark("learn" if record is None else "generation", algorithm.steps - state.step)
             if progress is not None:
-                progress(SearchProgress(state.step, algorithm.steps, record, loss, elapsed_s, eta_s))
+                progress(SearchProgress(state.step, algorithm.steps, record, loss, elapsed_s, eta_s, state.dropped))
         return search.outcome(state)
 
 
@@ -129,10 +133,19 @@ class _Search(Generic[G]):
     def start(self, tries: int) -> State[G]:
         rng = np.random.default_rng(self.seed)
         population = find_feasible(self.screen, self.algorithm.population_size, tries, rng)
-        slowest_ms = max(individual.latency_ms or 0.0 for individual in population if individual.feasible)
-        state = self.algorithm.start(population, self.screen.constraint.latency_limit_ms or slowest_ms, rng)
+        state = self.algorithm.start(population, self._reference(population), rng)
         self.save(state)
         return state
+
+    def _reference(self, population: Sequence[Evaluation[G]]) -> list[float]:
+        """Where the hypervolume's box ends: at the limit, or at the costliest of the first feasible individuals."""
+        bounds = _on_devices(self.screen.constraint.bounds, self.screen.assessor)
+        feasible = [individual for individual in population if individual.feasible]
+        return [
+            bounds.get(_on_device(objective, self.screen.assessor))
+            or max(individual.value(objective) for individual in feasible)
+            for objective in self.algorithm.objectives
+        ]
 
     def resume(self) -> State[G] | None:
         checkpoint = read_checkpoint(self.path, self._identity, self.algorithm.space)
@@ -140,7 +153,10 @@ class _Search(Generic[G]):
             return None
         population = checkpoint.state.population
         judged = self.screen.judge([individual.genotype for individual in population])
-        if not np.allclose(_predicted(judged), _predicted(population), rtol=_SAME_LATENCY, atol=0, equal_nan=True):
+        devices = [tuple(item.assessment.latencies) for item in (judged[0], population[0])]
+        if devices[0] != devices[1] or not np.allclose(
+            _predicted(judged), _predicted(population), rtol=_SAME_LATENCY, atol=0
+        ):
             raise CheckpointError(self.path, "was made with another predictor; resume with that one or start anew")
         self.source.restore(checkpoint.arrays)
         return checkpoint.state
@@ -149,18 +165,22 @@ class _Search(Generic[G]):
         write_checkpoint(self.path, Checkpoint(self._identity, state, self.source.state()), self.algorithm.space)
 
     def step(self, state: State[G]) -> tuple[State[G], float]:
-        candidates, state = self.algorithm.ask(state)
+        candidates, state = self.algorithm.ask(state, self.screen)
         judged = self.screen.judge(candidates)
         before = self._accuracy_before(state, judged) if self.algorithm.needs_growth else {}
         learning, rng = self.algorithm.learning(state), state.generator()
         loss = self.source.learn(learning.draw, epochs=learning.epochs, rng=rng)
         state = replace(state, rng=rng_state(rng))
         evaluations = self._score(judged, before)
-        told = self.algorithm.tell(state, evaluations)
+        dropped = len(judged) - len(evaluations)
+        told = self.algorithm.tell(replace(state, dropped=state.dropped + dropped), evaluations)
+        if dropped and not any(individual.accuracy is not None for individual in told.population):
+            raise SearchError(f"none of {dropped} candidates has a finite accuracy; lower the learning rate")
         if not candidates:
             return told, loss
-        evaluated = sum(evaluation.feasible for evaluation in evaluations)
-        return replace(told, history=(*told.history, record_generation(told, evaluated))), loss
+        evaluated = sum(evaluation.accuracy is not None for evaluation in evaluations)
+        record = record_generation(told, evaluated, self.algorithm.objectives)
+        return replace(told, history=(*told.history, record)), loss
 
     def _accuracy_before(self, state: State[G], judged: Sequence[Evaluation[G]]) -> Mapping[str, float]:
         """Accuracies of the feasible candidates before the source learns, by the genotype's key.
@@ -177,38 +197,40 @@ class _Search(Generic[G]):
         return known | {genotype.key: accuracy for genotype, accuracy in zip(unknown, accuracies, strict=True)}
 
     def _score(self, judged: Sequence[Evaluation[G]], before: Mapping[str, float]) -> list[Evaluation[G]]:
-        """Fill in accuracy, and growth where the accuracy before is known, of the feasible candidates."""
+        """Fill in accuracy, and growth where it is needed, of the feasible candidates.
+
+        A candidate whose accuracy is not finite is left out.
+        """
         feasible = [item.genotype for item in judged if item.feasible]
         accuracies = dict(zip((genotype.key for genotype in feasible), self._evaluate(feasible), strict=True))
         scored = []
         for item in judged:
-            key = item.genotype.key
-            if item.feasible:
-                growth = accuracies[key] - before[key] if key in before else None
-                item = replace(item, accuracy=accuracies[key], growth=growth)
-            scored.append(item)
+            if not item.feasible:
+                scored.append(item)
+                continue
+            accuracy = accuracies[item.genotype.key]
+            if np.isfinite(accuracy):
+                growth = _growth(accuracy, before[item.genotype.key]) if self.algorithm.needs_growth else None
+                scored.append(self.screen.score(item, accuracy, growth))
         return scored
 
     def _evaluate(self, genotypes: Sequence[G]) -> list[float]:
         return [float(accuracy) for accuracy in self.source.evaluate(genotypes)] if genotypes else []
 
     def outcome(self, state: State[G]) -> SearchOutcome[G]:
-        feasible = [individual for individual in state.population if individual.feasible]
-        assessments = self.screen.assessor.assess([individual.genotype for individual in feasible])
+        constraint, space = self.screen.constraint, self.algorithm.space
         members = tuple(
-            FrontMember(
-                individual.genotype,
-                individual.network_key,
-                individual.accuracy,
-                assessment.prediction,
-                individual.macs,
-                individual.parameters,
-            )
-            for individual, assessment in zip(feasible, assessments, strict=True)
-            if individual.accuracy is not None
+            FrontMember(one.genotype, space.lower(one.genotype).key, one.accuracy, one.assessment)
+            for one in state.population
+            if one.feasible and one.accuracy is not None
         )
-        front, space = ParetoFront.of(members), self.algorithm.space.identity
-        return SearchOutcome(front, members, state.history, self.screen.constraint, self.seed, space)
+        if not members:
+            closest = min(state.population, key=lambda individual: individual.violation)
+            self.screen.refuse(closest, len(state.population))
+        front = ParetoFront.of(members, self.algorithm.objectives)
+        return SearchOutcome(
+            front, members, state.history, constraint, self.seed, space.identity, state.measured, state.dropped
+        )
 
     @property
     def _identity(self) -> dict[str, str]:
@@ -221,10 +243,41 @@ class _Search(Generic[G]):
         }
 
 
+def _screen(algorithm: Algorithm[G], predictors: Mapping[str, LatencyPredictor], constraint: Constraint) -> Screen[G]:
+    """Return what judges candidates, once it is sure that all it shall tell can be told.
+
+    Raises:
+        ConfigError: An objective or a limit is of a device without a predictor.
+    """
+    wanted = (*algorithm.objectives, *constraint.reads)
+    assessor = Assessor(algorithm.space, predictors, also={objective.quantity for objective in wanted})
+    for objective in wanted:
+        _on_device(objective, assessor)
+    return Screen(algorithm.space, assessor, constraint)
+
+
+def _on_device(objective: Objective, assessor: Assessor[G]) -> Objective:
+    """Return an objective with its device by name, so that the only device is equal to itself left out."""
+    if objective.quantity != "latency_ms":
+        return objective
+    return Objective("latency_ms", device_named(objective.device, assessor.devices))
+
+
+def _on_devices(bounds: Mapping[Objective, float], assessor: Assessor[G]) -> dict[Objective, float]:
+    return {_on_device(objective, assessor): bound for objective, bound in bounds.items()}
+
+
+def _growth(accuracy: float, before: float) -> float:
+    """Return by how much accuracy grew; nothing is known to have grown where it was no number before."""
+    return accuracy - before if np.isfinite(before) else 0.0
+
+
 def _predicted(evaluations: Sequence[Evaluation[G]]) -> list[list[float]]:
-    """Return latency and interval of each candidate, in ms: predictors may differ in the interval alone."""
-    predicted = [(item.latency_ms, item.low_ms, item.high_ms) for item in evaluations]
-    return [[np.nan if value is None else value for value in values] for values in predicted]
+    """Return latencies and intervals of each candidate, in ms: predictors may differ in the interval alone."""
+    return [
+        [number for one in item.assessment.latencies.values() for number in (one.latency_ms, one.low_ms, one.high_ms)]
+        for item in evaluations
+    ]
 
 
 class _Pace:

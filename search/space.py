@@ -48,6 +48,11 @@ class SearchSpace(ABC, Generic[G]):
 
     @property
     @abstractmethod
+    def name(self) -> str:
+        """Which space it is, such as "cars": one word, whatever the settings."""
+
+    @property
+    @abstractmethod
     def identity(self) -> str:
         """One line that names the space and all its settings; checkpoints and files compare it."""
 
@@ -90,6 +95,19 @@ class SearchSpace(ABC, Generic[G]):
     @abstractmethod
     def covering(self) -> Iterator[G]:
         """Yield a few genotypes that together use every operator that any genotype can lower to."""
+
+    @abstractmethod
+    def largest(self) -> G:
+        """Return a genotype with the most multiply-accumulate operations: the one that may teach the others."""
+
+    @abstractmethod
+    def features(self, genotypes: Sequence[G]) -> npt.NDArray[np.float64]:
+        """Return genotypes as numbers that a model can learn from; always the same for the same genotype.
+
+        Returns:
+            One row a genotype: one column for each choice that it may make, and what else helps.
+            Shape: (len(genotypes), features).
+        """
 
     @abstractmethod
     def encode(self, genotype: G) -> dict[str, object]:

@@ -14,6 +14,8 @@ from typing import Any, Generic
 
 import numpy as np
 
+from search.assessment import UNKNOWN_LATENCY, Assessment, LatencyInterval
+from search.objectives import Objective
 from search.space import G, SearchSpace
 
 
@@ -23,26 +25,17 @@ class Evaluation(Generic[G]):
 
     Attributes:
         genotype: The candidate.
-        network_key: Content key of the network that it lowers to.
-        latency_ms: Predicted latency, in ms; None when the predictor has no evidence on it.
-        low_ms: Lower end of the predicted interval, in ms; None likewise.
-        high_ms: Upper end of the predicted interval, in ms; None likewise.
-        macs: Multiply-accumulate operations of one run.
-        parameters: Number of weights.
+        assessment: What was known of it before training.
         violation: 0 where the constraint holds, else by what share of its limit it is broken; inf where
             nobody can tell.
         accuracy: Validation accuracy under the present shared weights, 0 to 1; None when it was not
-            evaluated, as with candidates that break the constraint.
-        growth: That accuracy minus the one under the weights of the generation before; None likewise.
+            evaluated, as with candidates that break the constraint whatever their accuracy.
+        growth: That accuracy minus the one under the weights of the generation before; None likewise, and
+            where an algorithm does not need it.
     """
 
     genotype: G
-    network_key: str
-    latency_ms: float | None
-    low_ms: float | None
-    high_ms: float | None
-    macs: int
-    parameters: int
+    assessment: Assessment
     violation: float
     accuracy: float | None = None
     growth: float | None = None
@@ -51,6 +44,16 @@ class Evaluation(Generic[G]):
     def feasible(self) -> bool:
         """Whether the constraint holds."""
         return self.violation == 0
+
+    def value(self, objective: Objective) -> float:
+        """Return what an objective is, in the unit of its name; NaN for an accuracy that is not known.
+
+        Raises:
+            ConfigError: It is of no device here, or was not asked for.
+        """
+        if objective.quantity == "accuracy":
+            return math.nan if self.accuracy is None else self.accuracy
+        return self.assessment.value(objective)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ class GenerationRecord:
         generation: Counted from 1.
         evaluated: Candidates whose accuracy was evaluated.
         feasible: Survivors that keep to the constraint.
-        front_size: Survivors that no other dominates in (accuracy, latency_ms).
-        hypervolume: Of that front, as a share of the box accuracy 0..1 by latency 0..reference; 0 to 1.
+        front_size: Survivors that no other dominates in accuracy and the objectives.
+        hypervolume: Of that front, as a share of the box accuracy 0..1 by each objective 0..reference; 0 to 1.
         best_accuracy: Best accuracy among feasible survivors, 0 to 1.
     """
 
@@ -82,15 +85,19 @@ class State(Generic[G]):
         step: Steps taken so far (warm-up epochs and generations).
         population: The individuals in order of preference.
         rng: State of the numpy bit generator that all further draws come from.
-        reference_ms: Latency at which the hypervolume's box ends, in ms.
+        reference: Where the hypervolume's box ends in each objective of the algorithm, in their order and units.
         history: One record a generation.
+        measured: What each round of the closed loop measured, in order.
+        dropped: Candidates so far that were left out because their accuracy was no finite number.
     """
 
     step: int
     population: tuple[Evaluation[G], ...]
     rng: Mapping[str, Any]
-    reference_ms: float
+    reference: tuple[float, ...]
     history: tuple[GenerationRecord, ...] = ()
+    measured: tuple[tuple[G, ...], ...] = ()
+    dropped: int = 0
 
     def generator(self) -> np.random.Generator:
         """Return a new generator that stands where this state's does."""
@@ -115,8 +122,10 @@ def state_to_json(state: State[G], space: SearchSpace[G]) -> str:
         "step": state.step,
         "population": [_evaluation_to_json(individual, space) for individual in state.population],
         "rng": state.rng,
-        "reference_ms": state.reference_ms,
+        "reference": state.reference,
         "history": [_as_dict(record) for record in state.history],
+        "measured": [[space.encode(genotype) for genotype in round_] for round_ in state.measured],
+        "dropped": state.dropped,
     }
     return json.dumps(document, allow_nan=False)
 
@@ -130,15 +139,17 @@ def state_from_json(text: str, space: SearchSpace[G]) -> State[G]:
 
     Raises:
         GenotypeError: A genotype is not of this space.
-        KeyError, TypeError, ValueError: The text is anything else; search.checkpoint maps them.
+        AttributeError, KeyError, TypeError, ValueError: The text is anything else; search.checkpoint maps them.
     """
     document = json.loads(text)
     return State(
         step=int(document["step"]),
         population=tuple(_evaluation_from_json(item, space) for item in document["population"]),
         rng=dict(document["rng"]),
-        reference_ms=float(document["reference_ms"]),
+        reference=tuple(float(value) for value in document["reference"]),
         history=tuple(GenerationRecord(**record) for record in document["history"]),
+        measured=tuple(tuple(space.decode(encoded) for encoded in round_) for round_ in document["measured"]),
+        dropped=int(document["dropped"]),
     )
 
 
@@ -147,11 +158,34 @@ def _as_dict(value: Any) -> dict[str, Any]:
 
 
 def _evaluation_to_json(evaluation: Evaluation[G], space: SearchSpace[G]) -> dict[str, Any]:
-    # JSON has no infinity: a violation that nobody can tell is written as null.
-    violation = evaluation.violation if math.isfinite(evaluation.violation) else None
-    return _as_dict(evaluation) | {"genotype": space.encode(evaluation.genotype), "violation": violation}
+    # JSON has no infinity: what nobody can tell is written as null.
+    return _as_dict(evaluation) | {
+        "genotype": space.encode(evaluation.genotype),
+        "assessment": _assessment_to_json(evaluation.assessment),
+        "violation": evaluation.violation if math.isfinite(evaluation.violation) else None,
+    }
 
 
 def _evaluation_from_json(item: Mapping[str, Any], space: SearchSpace[G]) -> Evaluation[G]:
-    violation = math.inf if item["violation"] is None else float(item["violation"])
-    return Evaluation(**dict(item) | {"genotype": space.decode(item["genotype"]), "violation": violation})
+    read = {
+        "genotype": space.decode(item["genotype"]),
+        "assessment": _assessment_from_json(item["assessment"]),
+        "violation": math.inf if item["violation"] is None else float(item["violation"]),
+    }
+    return Evaluation(**dict(item) | read)
+
+
+def _assessment_to_json(assessment: Assessment) -> dict[str, Any]:
+    latencies = {
+        device: [latency.latency_ms, latency.low_ms, latency.high_ms] if latency.in_domain else None
+        for device, latency in assessment.latencies.items()
+    }
+    return _as_dict(assessment) | {"latencies": latencies}
+
+
+def _assessment_from_json(item: Mapping[str, Any]) -> Assessment:
+    latencies = {
+        device: UNKNOWN_LATENCY if numbers is None else LatencyInterval(*map(float, numbers))
+        for device, numbers in item["latencies"].items()
+    }
+    return Assessment(**dict(item) | {"latencies": latencies})

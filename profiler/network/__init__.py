@@ -9,7 +9,15 @@ from profiler.network._convolutions import (
     TransposeConv2d,
     same_padding,
 )
-from profiler.network._cost import NetworkCost, OperatorCost, operator_cost
+from profiler.network._cost import (
+    PICOJOULES_PER_BYTE,
+    PICOJOULES_PER_MAC,
+    NetworkCost,
+    OperatorCost,
+    energy_uj,
+    operator_cost,
+    peak_memory_bytes,
+)
 from profiler.network._elementwise import Add, HardSigmoid, HardSwish, Mul, PRelu, Relu, Relu6, Sigmoid, Softmax
 from profiler.network._kinds import OPERATOR_KINDS
 from profiler.network._network import Network
@@ -32,6 +40,8 @@ from profiler.network._tensor import TensorSpec
 
 __all__ = [
     "OPERATOR_KINDS",
+    "PICOJOULES_PER_BYTE",
+    "PICOJOULES_PER_MAC",
     "Add",
     "AvgPool2d",
     "ChannelShuffle",
@@ -65,6 +75,8 @@ __all__ = [
     "Transpose",
     "TransposeConv2d",
     "attribute_names",
+    "energy_uj",
     "operator_cost",
+    "peak_memory_bytes",
     "same_padding",
 ]

@@ -5,13 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import TYPE_CHECKING, Generic
 
 import numpy as np
 
+from profiler.errors import ConfigError
 from search.accuracy import DrawArchitectures
+from search.objectives import Objective
 from search.space import G, SearchSpace
 from search.state import Evaluation, State
+
+if TYPE_CHECKING:
+    from search.feasibility import Screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,11 @@ class Algorithm(ABC, Generic[G]):
 
     @property
     @abstractmethod
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is minimised beside accuracy, such as the latency on each device; at least one."""
+
+    @property
+    @abstractmethod
     def steps(self) -> int:
         """How many steps make a whole search."""
 
@@ -60,12 +70,14 @@ class Algorithm(ABC, Generic[G]):
         """Whether candidates must also be scored before the source learns."""
 
     @abstractmethod
-    def start(self, population: Sequence[Evaluation[G]], reference_ms: float, rng: np.random.Generator) -> State[G]:
+    def start(
+        self, population: Sequence[Evaluation[G]], reference: Sequence[float], rng: np.random.Generator
+    ) -> State[G]:
         """Return the state before the first step.
 
         Args:
             population: Assessed individuals without accuracy, at least one of them feasible.
-            reference_ms: Latency at which the hypervolume's box ends, in ms.
+            reference: Where the hypervolume's box ends in each of `objectives`, in their order and units.
             rng: Where all further draws come from; the state takes a copy of where it stands.
         """
 
@@ -74,10 +86,14 @@ class Algorithm(ABC, Generic[G]):
         """Return what the accuracy source shall learn in this step."""
 
     @abstractmethod
-    def ask(self, state: State[G]) -> tuple[tuple[G, ...], State[G]]:
+    def ask(self, state: State[G], screen: Screen[G]) -> tuple[tuple[G, ...], State[G]]:
         """Return the candidates of this step, and the state to tell on.
 
         Candidates have distinct keys; there are none in a step that only learns.
+
+        Args:
+            state: Where the search stands.
+            screen: Tells whoever needs it what a genotype costs and whether it keeps to the constraint.
         """
 
     @abstractmethod
@@ -86,8 +102,23 @@ class Algorithm(ABC, Generic[G]):
 
         Args:
             state: The state that `ask` returned.
-            evaluations: What the candidates are worth, in their order.
+            evaluations: What the candidates are worth, in their order; those whose accuracy is no finite
+                number are left out.
 
         Raises:
             ObjectiveError: A feasible candidate lacks a finite objective.
         """
+
+
+def checked_objectives(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
+    """Return what an algorithm shall minimise beside accuracy, as a tuple.
+
+    Raises:
+        ConfigError: There is no objective, one twice, or accuracy among them.
+    """
+    chosen = tuple(objectives)
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise ConfigError("give at least one objective beside accuracy, and each once", key="objectives")
+    if any(objective.quantity == "accuracy" for objective in chosen):
+        raise ConfigError("accuracy is always an objective; give those beside it", key="objectives")
+    return chosen

@@ -12,18 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from profiler.errors import ConfigError
-from search.algorithms.base import Algorithm, Learning
+from search.algorithms.base import Algorithm, Learning, checked_objectives
 from search.algorithms.domination import feasible_first
 from search.algorithms.nsga3 import nsga3
 from search.algorithms.offspring import Offspring, OffspringShares
 from search.algorithms.pnsga3 import pnsga3
 from search.algorithms.sorting import Floats, Indices
+from search.objectives import LATENCY, Objective, cost_matrix
 from search.space import G, SearchSpace
 from search.state import Evaluation, State, rng_state
+
+if TYPE_CHECKING:
+    from search.feasibility import Screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,16 @@ class Cars(Algorithm[G]):
     Args:
         space: Where candidates come from.
         params: Its settings.
+        objectives: What is minimised beside accuracy, at least one; by default latency on the only device.
+
+    Raises:
+        ConfigError: There is no objective, one twice, or accuracy among them.
     """
 
-    def __init__(self, space: SearchSpace[G], params: EvolutionParams) -> None:
-        self._space, self._params = space, params
+    def __init__(
+        self, space: SearchSpace[G], params: EvolutionParams, objectives: Sequence[Objective] = (LATENCY,)
+    ) -> None:
+        self._space, self._params, self._objectives = space, params, checked_objectives(objectives)
 
     @property
     def space(self) -> SearchSpace[G]:
@@ -86,7 +97,12 @@ class Cars(Algorithm[G]):
     @property
     def identity(self) -> str:
         """The settings in one line."""
-        return repr(self._params)
+        return f"cars {self._params} for accuracy, {', '.join(one.text for one in self._objectives)}"
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is minimised beside accuracy."""
+        return self._objectives
 
     @property
     def steps(self) -> int:
@@ -103,22 +119,24 @@ class Cars(Algorithm[G]):
         """Whether selection is protected."""
         return self._params.protected
 
-    def start(self, population: Sequence[Evaluation[G]], reference_ms: float, rng: np.random.Generator) -> State[G]:
+    def start(
+        self, population: Sequence[Evaluation[G]], reference: Sequence[float], rng: np.random.Generator
+    ) -> State[G]:
         """Return the state before the first step."""
-        return State(0, tuple(population), rng_state(rng), reference_ms)
+        return State(0, tuple(population), rng_state(rng), tuple(reference))
 
     def learning(self, state: State[G]) -> Learning[G]:
         """Uniform draws in the warm-up; later the population's feasible individuals, B a step."""
         if self._warming(state):
             return Learning(lambda rng: [self._space.sample(rng)], epochs=1)
-        parents = _feasible_genotypes(state)
+        parents = _trained_genotypes(state)
         batch = self._params.architectures_per_step
         return Learning(
             lambda rng: [parents[index] for index in rng.integers(len(parents), size=batch)],
             epochs=self._params.generation_epochs,
         )
 
-    def ask(self, state: State[G]) -> tuple[tuple[G, ...], State[G]]:
+    def ask(self, state: State[G], screen: Screen[G]) -> tuple[tuple[G, ...], State[G]]:
         """Return the population and its offspring; nothing in the warm-up."""
         if self._warming(state):
             return (), state
@@ -144,11 +162,11 @@ class Cars(Algorithm[G]):
 
     def _select(self, evaluations: Sequence[Evaluation[G]], places: int, rng: np.random.Generator) -> Indices:
         accuracy = _column([evaluation.accuracy for evaluation in evaluations])
-        latency_ms = _column([evaluation.latency_ms for evaluation in evaluations])
+        costs = cost_matrix(evaluations, self._objectives)
         if not self._params.protected:
-            return nsga3(np.column_stack([-accuracy, latency_ms]), places, rng)
+            return nsga3(np.column_stack([-accuracy, costs]), places, rng)
         growth = _column([evaluation.growth for evaluation in evaluations])
-        return pnsga3(accuracy, growth, latency_ms[:, None], places, rng)
+        return pnsga3(accuracy, growth, costs, places, rng)
 
     def _warming(self, state: State[G]) -> bool:
         return state.step < self._params.warmup_epochs
@@ -159,7 +177,8 @@ def _column(values: Sequence[float | None]) -> Floats:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _feasible_genotypes(state: State[G]) -> list[G]:
-    feasible = [individual.genotype for individual in state.population if individual.feasible]
-    # Only a state made by hand has none: run_search refuses to start without a feasible individual.
-    return feasible or [individual.genotype for individual in state.population]
+def _trained_genotypes(state: State[G]) -> list[G]:
+    """Return the individuals that learn: all that break no limit but one on accuracy, which learning may mend."""
+    trained = [one.genotype for one in state.population if one.feasible or one.accuracy is not None]
+    # Where new predictions shut out the whole population, its offspring still need weights that are trained.
+    return trained or [one.genotype for one in state.population]

@@ -18,6 +18,7 @@ from predictor import Prediction
 from profiler.network import Dense, Network, TensorSpec
 from search.accuracy import AccuracySource, DrawArchitectures
 from search.algorithms import Cars, EvolutionParams
+from search.assessment import Assessment, LatencyInterval
 from search.constraints import LatencyBudget
 from search.errors import GenotypeError
 from search.outcome import SearchOutcome
@@ -39,6 +40,10 @@ class ToyGenotype:
 class ToySpace(SearchSpace[ToyGenotype]):
     def __init__(self, choices: int = CHOICES) -> None:
         self.choices = choices
+
+    @property
+    def name(self) -> str:
+        return "toy"
 
     @property
     def identity(self) -> str:
@@ -66,6 +71,12 @@ class ToySpace(SearchSpace[ToyGenotype]):
     def covering(self) -> Iterator[ToyGenotype]:
         yield ToyGenotype((0,) * LAYERS)
 
+    def largest(self) -> ToyGenotype:
+        return ToyGenotype((self.choices - 1,) * LAYERS)
+
+    def features(self, genotypes: Sequence[ToyGenotype]) -> np.ndarray:
+        return np.array([genotype.widths for genotype in genotypes], dtype=np.float64).reshape(-1, LAYERS)
+
     def input_parts(self, genotype: ToyGenotype) -> dict[str, tuple[str, ...]]:
         return {}
 
@@ -87,6 +98,14 @@ def toy_prediction(latency_ms: float, low_ms: float, high_ms: float, *unknown: s
     """A prediction that is in domain unless kernels without evidence are named."""
     origin = {"device": "toy", "runtime": "toy", "threads": 1, "dtype": "float32"}
     return Prediction(latency_ms, low_ms, high_ms, not unknown, unknown, kernels=(), call_ms=0.0, **origin)
+
+
+def toy_assessment(
+    latency_ms: float, low_ms: float = 0.0, high_ms: float = 0.0, *, macs: int = 10, parameters: int = 10
+) -> Assessment:
+    """What is known of an architecture on the only device; the interval is a tenth about the latency if not given."""
+    interval = LatencyInterval(latency_ms, low_ms or 0.9 * latency_ms, high_ms or 1.1 * latency_ms)
+    return Assessment({"toy": interval}, macs, parameters)
 
 
 @dataclass
@@ -163,7 +182,7 @@ def toy_search(
     return run_search(
         Cars(ToySpace(), params),
         source or LawSource(),
-        predictor or ToyPredictor(),
+        {"toy": predictor or ToyPredictor()},
         LatencyBudget(budget_ms),
         seed=seed,
         run_dir=run_dir,
@@ -173,7 +192,7 @@ def toy_search(
 
 def described(outcome: SearchOutcome[ToyGenotype]) -> str:
     """All that must be equal after a resume, as text."""
-    members = [(m.genotype.key, m.accuracy, m.prediction.latency_ms) for m in outcome.population]
+    members = [(m.genotype.key, m.accuracy, m.latency().latency_ms) for m in outcome.population]
     front = [m.genotype.key for m in outcome.front]
     return json.dumps([front, members, [asdict(record) for record in outcome.history]])
 

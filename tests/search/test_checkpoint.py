@@ -24,7 +24,7 @@ ARRAYS = {
 
 
 def state(step: int = 2) -> State[ToyGenotype]:
-    return State(step, (), rng_state(np.random.default_rng(0)), 1.0)
+    return State(step, (), rng_state(np.random.default_rng(0)), (1.0,))
 
 
 def written(path: Path, step: int = 2) -> Path:
@@ -76,15 +76,23 @@ def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
     assert (caught.value.found, caught.value.expected) == (SCHEMA + 1, SCHEMA)
 
 
+def test_an_older_schema_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    path.write_bytes(save({}, metadata={"schema": str(SCHEMA - 1), "identity": "{}", "state": "{}"}))
+    with pytest.raises(SchemaMismatchError, match="older pocketnas; start anew") as caught:
+        read_checkpoint(path, IDENTITY, ToySpace())
+    assert caught.value.found == SCHEMA - 1
+
+
 @pytest.mark.parametrize(
     "metadata",
     [
         {},
         {"schema": "one"},
-        {"schema": "1", "identity": "{"},
-        {"schema": "1", "identity": "[]", "state": "{}"},
-        {"schema": "1", "identity": '{"space": "toy", "seed": "3"}', "state": "{}"},
-        {"schema": "1", "identity": '{"space": "toy", "seed": "3"}', "state": "[]"},
+        {"schema": str(SCHEMA), "identity": "{"},
+        {"schema": str(SCHEMA), "identity": "[]", "state": "{}"},
+        {"schema": str(SCHEMA), "identity": '{"space": "toy", "seed": "3"}', "state": "{}"},
+        {"schema": str(SCHEMA), "identity": '{"space": "toy", "seed": "3"}', "state": "[]"},
     ],
 )
 def test_a_file_with_other_contents_is_refused(tmp_path: Path, metadata: dict[str, str]) -> None:
@@ -112,6 +120,8 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
 def test_individuals_of_a_broken_state_are_refused(tmp_path: Path) -> None:
     text = state_to_json(state(), ToySpace()).replace('"population": []', '"population": [{"genotype": 3}]')
     path = tmp_path / "c"
-    path.write_bytes(save({}, metadata={"schema": "1", "identity": '{"space": "toy", "seed": "3"}', "state": text}))
+    path.write_bytes(
+        save({}, metadata={"schema": str(SCHEMA), "identity": '{"space": "toy", "seed": "3"}', "state": text})
+    )
     with pytest.raises(CheckpointError):
         read_checkpoint(path, IDENTITY, ToySpace())

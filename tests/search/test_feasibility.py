@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.assessment import Assessor
+from search.assessment import UNKNOWN_LATENCY, Assessor
 from search.constraints import LatencyBudget
 from search.errors import InfeasibleError, SearchError
 from search.feasibility import Screen, find_feasible
@@ -14,7 +14,7 @@ from tests.search._toy import LAYERS, ToyGenotype, ToyPredictor, ToySpace
 
 def screen(budget_ms: float, predictor: ToyPredictor | None = None, choices: int = 8) -> Screen[ToyGenotype]:
     space = ToySpace(choices)
-    return Screen(space, Assessor(space, predictor or ToyPredictor()), LatencyBudget(budget_ms))
+    return Screen(space, Assessor(space, {"toy": predictor or ToyPredictor()}), LatencyBudget(budget_ms))
 
 
 def smallest_high_ms() -> float:
@@ -35,7 +35,7 @@ def test_a_tight_budget_is_met_by_climbing() -> None:
     budget_ms = 4 * smallest_high_ms()
     found = find_feasible(screen(budget_ms), 10, 200, np.random.default_rng(1))
     assert len({item.genotype.key for item in found}) == 10
-    assert all(item.feasible and item.high_ms <= budget_ms for item in found)
+    assert all(item.feasible and item.assessment.latency().high_ms <= budget_ms for item in found)
 
 
 def test_least_violating_ones_fill_up_where_feasible_ones_are_few() -> None:
@@ -74,5 +74,5 @@ def test_no_evidence_at_all_says_what_to_profile() -> None:
 
 def test_without_evidence_no_latency_is_recorded() -> None:
     judged = screen(1.0, ToyPredictor(known=False)).judge([ToyGenotype((0,) * LAYERS)])[0]
-    assert (judged.latency_ms, judged.low_ms, judged.high_ms) == (None, None, None)
+    assert judged.assessment.latency() == UNKNOWN_LATENCY
     assert not judged.feasible

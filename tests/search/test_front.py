@@ -8,14 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.front import FrontMember, ParetoFront, hypervolume, pareto_rows, spread
-from tests.search._toy import ToyGenotype, toy_prediction
+from tests.search._toy import ToyGenotype, toy_assessment
 
 POINTS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), min_size=1, max_size=30)
 
 
 def member(accuracy: float, latency_ms: float, key: str = "") -> FrontMember[ToyGenotype]:
-    prediction = toy_prediction(latency_ms, 0.9 * latency_ms, 1.1 * latency_ms)
-    return FrontMember(ToyGenotype((1,)), key or f"{accuracy}/{latency_ms}", accuracy, prediction, 1, 1)
+    return FrontMember(ToyGenotype((1,)), key or f"{accuracy}/{latency_ms}", accuracy, toy_assessment(latency_ms))
 
 
 def members(points: list[tuple[int, int]]) -> list[FrontMember[ToyGenotype]]:
@@ -26,7 +25,7 @@ def members(points: list[tuple[int, int]]) -> list[FrontMember[ToyGenotype]]:
 @settings(deadline=None, max_examples=60)
 def test_no_member_beats_another_and_each_other_is_beaten(points: list[tuple[int, int]]) -> None:
     front = ParetoFront.of(members(points))
-    kept = {(m.accuracy, m.prediction.latency_ms) for m in front}
+    kept = {(m.accuracy, m.latency().latency_ms) for m in front}
 
     def beats(first: tuple[float, float], second: tuple[float, float]) -> bool:
         return first != second and first[0] >= second[0] and first[1] <= second[1]
@@ -42,7 +41,7 @@ def test_no_member_beats_another_and_each_other_is_beaten(points: list[tuple[int
 @settings(deadline=None, max_examples=60)
 def test_members_ascend_in_latency_and_accuracy(points: list[tuple[int, int]]) -> None:
     front = ParetoFront.of(members(points))
-    assert [m.prediction.latency_ms for m in front] == sorted(m.prediction.latency_ms for m in front)
+    assert [m.latency().latency_ms for m in front] == sorted(m.latency().latency_ms for m in front)
     assert [m.accuracy for m in front] == sorted(m.accuracy for m in front)
     assert front.best is front.members[-1]
 
@@ -56,13 +55,13 @@ def test_hypervolume_is_the_sum_of_boxes(points: list[tuple[int, int]]) -> None:
     covered = [max((a for a, t in zip(accuracy, latency_ms, strict=True) if t <= left), default=0) for left in steps]
     # Accuracy reached by the left edge of each of 20 strips of latency from 0 to 2 ms.
     expected = sum(covered[:-1]) * 0.1 / 2
-    assert hypervolume(accuracy, latency_ms, 2.0) == pytest.approx(expected)
+    assert hypervolume(accuracy, latency_ms[:, None], [2.0]) == pytest.approx(expected)
 
 
 def test_hypervolume_of_nothing_within_the_reference_is_zero() -> None:
-    assert hypervolume(np.array([0.9]), np.array([2.0]), 2.0) == 0.0
-    assert hypervolume(np.zeros(0), np.zeros(0), 2.0) == 0.0
-    assert ParetoFront.of([member(0.5, 1.0)]).hypervolume(2.0) == pytest.approx(0.25)
+    assert hypervolume(np.array([0.9]), np.array([[2.0]]), [2.0]) == 0.0
+    assert hypervolume(np.zeros(0), np.zeros((0, 1)), [2.0]) == 0.0
+    assert ParetoFront.of([member(0.5, 1.0)]).hypervolume([2.0]) == pytest.approx(0.25)
 
 
 def test_genotypes_with_one_network_count_once() -> None:
@@ -72,7 +71,7 @@ def test_genotypes_with_one_network_count_once() -> None:
 
 def test_nothing_has_an_empty_front() -> None:
     assert len(ParetoFront.of([])) == 0
-    assert pareto_rows(np.zeros(0), np.zeros(0)).tolist() == []
+    assert pareto_rows(np.zeros(0), np.zeros((0, 1))).tolist() == []
 
 
 def test_spread_takes_the_best_then_the_farthest() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from search.constraints import LatencyBudget
 from search.front import FrontMember, ParetoFront
 from search.outcome import SearchOutcome, choose_finalists
-from tests.search._toy import ToyGenotype, toy_prediction
+from tests.search._toy import ToyGenotype, toy_assessment
 
 
 def member(accuracy: float, latency_ms: float, key: str) -> FrontMember[ToyGenotype]:
-    prediction = toy_prediction(latency_ms, 0.9 * latency_ms, 1.1 * latency_ms)
-    return FrontMember(ToyGenotype((1,)), key, accuracy, prediction, 1, 1)
+    return FrontMember(ToyGenotype((1,)), key, accuracy, toy_assessment(latency_ms))
 
 
 def outcome(*population: FrontMember[ToyGenotype]) -> SearchOutcome[ToyGenotype]:

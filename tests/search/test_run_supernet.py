@@ -35,7 +35,7 @@ def search(
     return run_search(
         Cars(SPACE, params),
         supernet or stripes_supernet(),
-        ToyPredictor(),
+        {"toy": ToyPredictor()},
         LatencyBudget(200.0),
         seed=3,
         run_dir=run_dir,

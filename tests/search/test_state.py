@@ -11,20 +11,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search.assessment import UNKNOWN_LATENCY, Assessment, LatencyInterval
 from search.errors import GenotypeError
 from search.state import Evaluation, GenerationRecord, State, rng_state, state_from_json, state_to_json
-from tests.search._toy import ToyGenotype, ToySpace
+from tests.search._toy import ToyGenotype, ToySpace, toy_assessment
 
 NUMBERS = st.floats(0, 1e9)
+LATENCIES = st.just(UNKNOWN_LATENCY) | st.builds(LatencyInterval, NUMBERS, NUMBERS, NUMBERS)
 EVALUATIONS = st.builds(
     Evaluation,
     genotype=st.tuples(*[st.integers(0, 7)] * 5).map(ToyGenotype),
-    network_key=st.text("0123456789abcdef", min_size=4, max_size=4),
-    latency_ms=st.none() | NUMBERS,
-    low_ms=st.none() | NUMBERS,
-    high_ms=st.none() | NUMBERS,
-    macs=st.integers(0, 10**12),
-    parameters=st.integers(0, 10**9),
+    assessment=st.builds(
+        Assessment,
+        latencies=st.dictionaries(st.text(max_size=4), LATENCIES, max_size=2),
+        macs=st.integers(0, 10**12),
+        parameters=st.integers(0, 10**9),
+        memory_bytes=st.none() | st.integers(0, 10**9),
+        energy_uj=st.none() | NUMBERS,
+    ),
     violation=NUMBERS | st.just(math.inf),
     accuracy=st.none() | st.floats(0, 1),
     growth=st.none() | st.floats(-1, 1),
@@ -35,7 +39,8 @@ def state(seed: int, population: tuple[Evaluation[ToyGenotype], ...] = ()) -> St
     rng = np.random.default_rng(seed)
     rng.integers(10, size=seed % 7)  # also leaves half a draw in the bit generator's buffer
     record = GenerationRecord(1, evaluated=4, feasible=3, front_size=2, hypervolume=0.1, best_accuracy=1 / 3)
-    return State(3, population, rng_state(rng), 1.5, (record,))
+    measured = tuple((individual.genotype,) for individual in population)
+    return State(3, population, rng_state(rng), (1.5, 2e9), (record,), measured, dropped=seed % 3)
 
 
 @given(st.integers(0, 2**31), st.lists(EVALUATIONS, max_size=4).map(tuple))
@@ -66,7 +71,7 @@ def test_a_state_cannot_be_changed() -> None:
 
 
 def test_a_genotype_of_another_space_is_refused() -> None:
-    individual = Evaluation(ToyGenotype((1,) * 5), "ab", 1.0, 0.9, 1.1, 1, 1, 0.0)
+    individual = Evaluation(ToyGenotype((1,) * 5), toy_assessment(1.0), 0.0)
     document = json.loads(state_to_json(state(0, (individual,)), ToySpace()))
     document["population"][0]["genotype"] = {"widths": [1]}
     with pytest.raises(GenotypeError):

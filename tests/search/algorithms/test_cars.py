@@ -11,26 +11,30 @@ import pytest
 
 from profiler.errors import ConfigError
 from search.algorithms import Cars, EvolutionParams
+from search.assessment import Assessor
+from search.constraints import LatencyBudget
 from search.errors import ObjectiveError
+from search.feasibility import Screen
 from search.state import Evaluation, State
-from tests.search._toy import PARAMS, ToyGenotype, ToySpace, size_of, toy_search
+from tests.search._toy import PARAMS, ToyGenotype, ToyPredictor, ToySpace, size_of, toy_assessment, toy_search
+
+SCREEN = Screen(ToySpace(), Assessor(ToySpace(), {"toy": ToyPredictor()}), LatencyBudget(2.0))
 
 
 def evaluation(genotype: ToyGenotype, **changes: float | None) -> Evaluation[ToyGenotype]:
-    known = Evaluation(genotype, genotype.key, 1.0, 0.9, 1.1, macs=10, parameters=10, violation=0.0)
-    return replace(known, **changes)
+    return replace(Evaluation(genotype, toy_assessment(1.0), violation=0.0), **changes)
 
 
 def started(params: EvolutionParams = PARAMS, **changes: float | None) -> tuple[Cars[ToyGenotype], State[ToyGenotype]]:
     algorithm = Cars(ToySpace(), params)
     rng = np.random.default_rng(0)
     population = [evaluation(ToySpace().sample(rng), **changes) for _ in range(params.population)]
-    return algorithm, algorithm.start(population, 2.0, rng)
+    return algorithm, algorithm.start(population, [2.0], rng)
 
 
 def test_the_warm_up_draws_uniformly_and_asks_for_nothing() -> None:
     algorithm, state = started()
-    candidates, asked = algorithm.ask(state)
+    candidates, asked = algorithm.ask(state, SCREEN)
     learning = algorithm.learning(asked)
     drawn = learning.draw(np.random.default_rng(0))
     assert candidates == ()
@@ -44,7 +48,7 @@ def test_a_generation_asks_for_parents_and_new_offspring() -> None:
     params = replace(PARAMS, offspring_ratio=1.5)
     algorithm, state = started(params)
     state = replace(state, step=params.warmup_epochs)
-    candidates, asked = algorithm.ask(state)
+    candidates, asked = algorithm.ask(state, SCREEN)
     parents = [individual.genotype for individual in state.population]
     assert list(candidates[: len(parents)]) == parents
     assert len(candidates) == len({candidate.key for candidate in candidates}) == 24 + 36
@@ -54,8 +58,8 @@ def test_a_generation_asks_for_parents_and_new_offspring() -> None:
 def test_ask_and_tell_change_no_state() -> None:
     algorithm, state = started()
     state = replace(state, step=PARAMS.warmup_epochs)
-    first, asked = algorithm.ask(state)
-    again, asked_again = algorithm.ask(state)
+    first, asked = algorithm.ask(state, SCREEN)
+    again, asked_again = algorithm.ask(state, SCREEN)
     assert (first, asked) == (again, asked_again)
     told = [algorithm.tell(asked, [evaluation(g, accuracy=0.5, growth=0.1) for g in first]) for _ in range(2)]
     assert told[0] == told[1]
@@ -95,7 +99,7 @@ def test_feasible_candidates_come_first_and_the_rest_by_violation() -> None:
     assert [individual.genotype.widths[0] for individual in told.population] == [2, 3, 4]
 
 
-@pytest.mark.parametrize("missing", ["accuracy", "growth", "latency_ms"])
+@pytest.mark.parametrize("missing", ["accuracy", "growth"])
 def test_a_feasible_candidate_without_an_objective_is_refused(missing: str) -> None:
     algorithm, state = started(replace(PARAMS, warmup_epochs=0))
     rows = [evaluation(individual.genotype, accuracy=0.5, growth=0.1) for individual in state.population]
