@@ -28,11 +28,13 @@ class Task(ABC):
         name: The job in words.
         limit_s: Longest time without a sign of life from the worker that does it.
         lost: Workers that were lost with it.
+        error: Why there is no result; None while there may be one.
     """
 
     def __init__(self, name: str, limit_s: float) -> None:
         self.name, self.limit_s = name, limit_s
         self.lost = 0
+        self.error: SearchError | None = None
 
     @abstractmethod
     def request(self) -> bytes:
@@ -44,12 +46,7 @@ class Task(ABC):
 
         Raises:
             WorkerLostError: No worker that is well says this.
-            SearchError: The job failed in a way that ends all others.
         """
-
-    @abstractmethod
-    def fail(self, error: SearchError) -> None:
-        """Take note that the job is given up; raises the error if that ends all others."""
 
 
 class _Seat:
@@ -91,10 +88,10 @@ class Pool:
         return tuple(seat.worker.pid for seat in self._seats)
 
     def run(self, tasks: Sequence[Task]) -> None:
-        """Have all tasks done; each worker takes the next when it is done with one.
+        """Have all tasks done or given up; each worker takes the next when it is done with one.
 
         Raises:
-            SearchError: A task failed in a way that ends all others, or workers do not start.
+            EngineError: Workers do not start.
         """
         waiting = deque(tasks)
         for seat in [seat for seat in self._seats if seat.worker.ended]:
@@ -176,7 +173,7 @@ class Pool:
             return
         task.lost += 1
         if task.lost > _MOST_REPEATS:
-            task.fail(JobLostError(task.name, times=task.lost, reason=how))
+            task.error = JobLostError(task.name, times=task.lost, reason=how)
             return
         self._warn(f"worker process {pid} {how}; its {task.name} is done again")
         waiting.appendleft(task)

@@ -18,7 +18,7 @@ from search.engine._base import Engine, EvaluationJob, OnTrainingEpoch, Training
 from search.engine._files import SharedFiles, read_arrays, write_tensors
 from search.engine._pool import Pool, Task
 from search.engine._requests import EvaluationRequest, TrainingRequest
-from search.errors import EngineError, SearchError, TrainingError
+from search.errors import EngineError, JobLostError, SearchError, TrainingError
 from search.images import ImageData
 from search.training import TrainedNetwork
 from search.unfolded import Weights
@@ -74,6 +74,9 @@ class Processes(Engine):
         requests = [EvaluationRequest(job, shared, images, calibration_images) for job in jobs]
         tasks = [_Evaluation(request, self._evaluation_limit_s) for request in requests]
         self._pool.run(tasks)
+        for task in tasks:
+            if task.error is not None:
+                raise task.error
         return np.array([task.score for task in tasks], dtype=np.float64)
 
     def train(
@@ -85,14 +88,18 @@ class Processes(Engine):
         images = self._files.images(data)
         tasks = []
         for place, job in enumerate(jobs):
-            initial = None if job.initial is None else self.folder / f"initial-{place}.safetensors"
-            if initial and job.initial:
+            initial = None
+            if job.initial is not None:
+                initial = self.folder / f"initial-{place}.safetensors"
                 write_tensors(initial, job.initial)
             teacher = None if job.teacher is None else self._files.teacher(job.teacher)
             request = TrainingRequest(job, images, initial, teacher, self.folder / f"trained-{place}.safetensors")
             tasks.append(_Training(request, self._epoch_limit_s, place, on_epoch))
         self._pool.run(tasks)
-        return [task.result for task in tasks]
+        for task in tasks:
+            if task.error is not None and not isinstance(task.error, (TrainingError, JobLostError)):
+                raise task.error
+        return [task.outcome() for task in tasks]
 
     def close(self) -> None:
         """End the workers, whatever they do, and remove the files that they shared."""
@@ -101,7 +108,7 @@ class Processes(Engine):
 
 
 class _Evaluation(Task):
-    """Scoring one network; any failure ends all."""
+    """Scoring one network."""
 
     def __init__(self, request: EvaluationRequest, limit_s: float) -> None:
         super().__init__(str(request.job), limit_s)
@@ -112,23 +119,19 @@ class _Evaluation(Task):
         return self._request.to_line()
 
     def take(self, answer: Mapping[str, Any]) -> bool:
-        error = error_in(answer)
-        if error is not None:
-            raise error
-        self.score = score_in(answer)
+        self.error = error_in(answer)
+        if self.error is None:
+            self.score = score_in(answer)
         return True
-
-    def fail(self, error: SearchError) -> None:
-        raise error
 
 
 class _Training(Task):
-    """Training one network; what ends it leaves the others alone."""
+    """Training one network."""
 
     def __init__(self, request: TrainingRequest, limit_s: float, place: int, on_epoch: OnTrainingEpoch | None) -> None:
         super().__init__(str(request.job), limit_s)
         self._request, self._place, self._on_epoch = request, place, on_epoch
-        self.result: TrainedNetwork | SearchError = EngineError(f"{self.name} was never begun")
+        self._trained: TrainedNetwork | None = None
 
     def request(self) -> bytes:
         return self._request.to_line()
@@ -139,24 +142,18 @@ class _Training(Task):
             if self._on_epoch is not None:
                 self._on_epoch(self._place, *epoch)
             return False
-        error = error_in(answer)
-        if isinstance(error, TrainingError):
-            self.result = error
-        elif error is not None:
-            raise error
-        else:
-            self.result = self._trained(answer)
+        self.error = error_in(answer)
+        if self.error is None:
+            try:
+                network = self._request.job.network.with_weights(read_arrays(self._request.trained))
+            except (NetworkError, SafetensorError, OSError) as err:
+                raise nonsense(err) from err
+            self._trained = trained_in(answer, network)
         return True
 
-    def fail(self, error: SearchError) -> None:
-        self.result = error
-
-    def _trained(self, answer: Mapping[str, Any]) -> TrainedNetwork:
-        try:
-            network = self._request.job.network.with_weights(read_arrays(self._request.trained))
-        except (NetworkError, SafetensorError, OSError) as err:
-            raise nonsense(err) from err
-        return trained_in(answer, network)
+    def outcome(self) -> TrainedNetwork | SearchError:
+        """Return what came of it."""
+        return self._trained or self.error or EngineError(f"{self.name} was never done")
 
 
 def _say_nothing(text: str) -> None:

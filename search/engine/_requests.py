@@ -92,15 +92,15 @@ def read_request(line: bytes) -> EvaluationRequest | TrainingRequest:
         job = EvaluationJob(network, parts)
         return EvaluationRequest(job, Path(fields["weights"]), images, fields["calibration_images"])
     initial, teacher, checkpoint = (
-        fields[name] and Path(fields[name]) for name in ("initial", "teacher", "checkpoint")
+        None if fields[name] is None else Path(fields[name]) for name in ("initial", "teacher", "checkpoint")
     )
     training = TrainingJob(
         network,
         TrainingParams.from_json(fields["params"]),
         seed=fields["seed"],
         input_parts=parts,
-        initial=initial and read_tensors(initial),
-        teacher=teacher and Teacher.load(teacher),
+        initial=None if initial is None else read_tensors(initial),
+        teacher=None if teacher is None else Teacher.load(teacher),
         checkpoint=checkpoint,
     )
     return TrainingRequest(training, images, initial, teacher, Path(fields["trained"]))
