@@ -146,12 +146,12 @@ class ShuffleNetV2Settings(SpaceOfKind):
 class MobileNetV3Settings(SpaceOfKind):
     """The choices of once-for-all; see `MobileNetV3Params`.
 
-    By default without the last stage and at half the width, for images of some 30 pixels; published are 5 and 1.0.
+    By default without the last two stages and at a quarter of the width, for images of some 30 pixels.
     """
 
     kind: Literal["mobilenetv3"] = "mobilenetv3"
-    stages: Annotated[int, Field(strict=True, ge=1, le=5)] = 4
-    width: _Factor = 0.5
+    stages: Annotated[int, Field(strict=True, ge=1, le=5)] = 3
+    width: _Factor = 0.25
     depths: Annotated[tuple[_Count, ...], *_Set] = (2, 3, 4)
     kernels: Annotated[tuple[_Count, ...], *_Set] = (3, 5, 7)
     expansions: Annotated[tuple[_Count, ...], *_Set] = (3, 4, 6)
