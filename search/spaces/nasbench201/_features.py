@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from search.spaces.nasbench201._genotype import OPERATIONS, NasBench201Genotype
+from search.spaces.nasbench201._genotype import EDGES, OPERATIONS, NasBench201Genotype
 
 _PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 """Edges of each way from the cell's input to its output."""
@@ -29,7 +29,7 @@ def features(genotypes: Sequence[NasBench201Genotype]) -> npt.NDArray[np.float64
         the open ways; and the most convolutions on one of them. Shape: (n, 56).
     """
     rows = [[_CODES[operation] for operation in genotype.live] for genotype in genotypes]
-    codes = np.array(rows, dtype=np.int8).reshape(len(genotypes), -1, 1)
+    codes = np.array(rows, dtype=np.int8).reshape(len(genotypes), len(EDGES), 1)
     one_hot = (codes == np.arange(len(OPERATIONS))).astype(np.float64)
     operations = np.delete(one_hot, _NONE, axis=2)
     paths, depths = [], []
@@ -39,5 +39,5 @@ def features(genotypes: Sequence[NasBench201Genotype]) -> npt.NDArray[np.float64
         depths.append(opened[:, 0] * one_hot[:, path][:, :, _CONVOLUTIONS].sum(axis=(1, 2)))
     ways = sum(path[:, :1] for path in paths)
     depth = np.max(depths, axis=0)[:, None]
-    flat = one_hot.reshape(len(genotypes), -1)
+    flat = one_hot.reshape(len(genotypes), len(EDGES) * len(OPERATIONS))
     return np.hstack([flat, *paths, operations.sum(axis=1), np.asarray(ways), depth])

@@ -136,7 +136,7 @@ class ShuffleNetV2Space(SearchSpace[ShuffleNetV2Genotype]):
         shape = len(genotypes), len(self._choices)
         one_hot = (units.reshape(*shape, 1) == np.arange(len(self._operations))).astype(np.float64)
         both = np.concatenate([one_hot, one_hot * ratios.reshape(*shape, 1)], axis=2)
-        return both.reshape(len(genotypes), -1)
+        return both.reshape(len(genotypes), math.prod(both.shape[1:]))
 
     def encode(self, genotype: ShuffleNetV2Genotype) -> dict[str, object]:
         """Return {"blocks": [[operation, ratio], ...]}."""
