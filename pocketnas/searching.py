@@ -1,34 +1,40 @@
-"""Owns one search from a predictor and images to front.json: the settings, the budget, and what is kept of it."""
+"""Owns one search from predictors and images to front.json: the settings, and what is kept of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pocketnas._observer import Observer
-from pocketnas.front import PREDICTOR_NAME, FoundFront, SpaceSettings
-from pocketnas.result import Candidate, Generation
+from pocketnas.effort import scoring_data
+from pocketnas.feedback import DeviceFeedback
+from pocketnas.front import PREDICTOR_NAME, FoundFront, ImageChoice, SearchedDevice, SearchedTarget, SpaceSettings
+from pocketnas.learning import require_float32
+from pocketnas.result import Candidate, DevicePrediction, Generation, Target
+from pocketnas.targets import AnyOf, Wish
 from predictor import NetworkPredictor
-from search.algorithms import Cars, EvolutionParams
-from search.assessment import LatencyPredictor
-from search.constraints import LatencyBudget
-from search.errors import SearchError
-from search.front import FrontMember
+from search.algorithms import Algorithm, Cars, EvolutionParams
+from search.closed_loop import ClosedLoop
+from search.constraints import Constraint
+from search.engine import Engine
+from search.front import FrontMember, ParetoFront
 from search.images import ImageData
-from search.outcome import choose_finalists
-from search.run import SearchProgress, run_search
+from search.objectives import Objective
+from search.outcome import SearchOutcome, choose_finalists
+from search.progress import SearchProgress
+from search.run import run_search
 from search.space import SearchSpace
 from search.state import GenerationRecord
 from search.supernet import Supernet, SupernetParams
 
-_BUDGET_SHARE = 0.4
-_BUDGET_SAMPLES = 200
+TARGETS_FOLDER = "targets"
+
+_LEAST_CANDIDATES = 6
+"""Of each target where there are several."""
 
 
 @dataclass(frozen=True)
@@ -36,142 +42,267 @@ class SearchParams:
     """Settings of a search.
 
     Attributes:
-        evolution: Of CARS.
-        batch_size: Images a parameter step of the shared weights.
+        algorithm: Name of what searches.
+        evolution: Sizes of the search: of CARS as they are, of the others as far as they have them.
+        supernet: Of the shared weights; its epochs follow from the evolution's.
         candidates: Most architectures to keep for measuring, >= 1.
+        objectives: What is minimised beside accuracy; none for the latency on each device.
+        scoring_images: Most validation images that candidates are scored on; None for all.
+        rounds: Most rounds of the closed loop where there are devices; 0 for none.
     """
 
+    algorithm: str = "cars"
     evolution: EvolutionParams = field(
         default_factory=lambda: EvolutionParams(population=32, generations=20, warmup_epochs=40, generation_epochs=4)
     )
-    batch_size: int = 32
+    supernet: SupernetParams = field(default_factory=SupernetParams)
     candidates: int = 16
+    objectives: tuple[Objective, ...] = ()
+    scoring_images: int | None = None
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
-class Budget:
-    """A latency budget and where it comes from.
+class SearchTask:
+    """What is searched.
 
     Attributes:
-        budget_ms: The budget.
-        reason: Who chose it, and how.
+        settings: The space.
+        images: Images to learn from and to rank by.
+        data: These images.
+        wish: Devices and budgets, as they were asked for.
+        targets: What networks are wanted.
+        seed: Fixes every random choice.
     """
 
-    budget_ms: float
-    reason: str = "given by the user"
-
-
-def typical_budget(predictor: LatencyPredictor, space: SearchSpace[Any], rng: np.random.Generator) -> Budget:
-    """Choose a budget that shuts out most of a space but leaves enough to choose from.
-
-    Args:
-        predictor: Predicts the space's networks.
-        space: The space.
-        rng: Draws the networks.
-
-    Returns:
-        What 40 % of 200 random networks keep to with the upper end of their predicted interval.
-
-    Raises:
-        SearchError: The predictor has no evidence on any of them.
-    """
-    drawn = [space.lower(space.sample(rng)) for _ in range(_BUDGET_SAMPLES)]
-    # One network with a kernel that nobody measured is left out, as the search leaves it out; it is no reason to end.
-    predictions = predictor.predict_many(drawn, allow_unknown=True)
-    upper_ms = [prediction.high_ms for prediction in predictions if prediction.in_domain]
-    if not upper_ms:
-        raise SearchError("the predictor has no evidence on networks of this space; profile the space first")
-    budget_ms = float(f"{np.quantile(upper_ms, _BUDGET_SHARE):.3g}")
-    return Budget(budget_ms, f"{100 * _BUDGET_SHARE:.0f} % of random networks are predicted to keep to it")
+    settings: SpaceSettings
+    images: ImageChoice
+    data: ImageData
+    wish: Wish
+    targets: tuple[Target, ...]
+    seed: int
 
 
 def search(
-    predictor: NetworkPredictor,
-    settings: SpaceSettings,
-    data: ImageData,
-    data_name: str,
-    budget: Budget,
+    predictors: Mapping[str, NetworkPredictor],
+    task: SearchTask,
     folder: Path,
     observer: Observer,
     params: SearchParams,
     *,
-    seed: int,
+    feedback: DeviceFeedback | None = None,
+    engine: Engine | None = None,
     durations_s: Mapping[str, float] | None = None,
 ) -> FoundFront:
-    """Search a space under a budget and write front.json and the predictor beside it.
+    """Search a space for its targets and write front.json and the predictors beside it.
 
-    A folder that holds an unfinished search of the same settings is gone on with.
+    The shared weights are trained once, for all targets. Where there are several, architectures are then looked for
+    under these weights for each target by itself. A folder that holds an unfinished search of the same settings is
+    gone on with.
 
     Args:
-        predictor: Tells latency.
-        settings: The space.
-        data: Images to learn from and to rank by.
-        data_name: What load_images made them of.
-        budget: The latency budget.
+        predictors: Tell latency, by device.
+        task: What is searched.
         folder: Where everything goes; made when missing.
         observer: Who is told how it goes.
         params: Settings.
-        seed: Fixes every random choice.
+        feedback: Measures on the way; None to go by the predictors as they are.
+        engine: Where candidates are scored; in this process if None.
         durations_s: How long the steps before this one took, by name.
 
     Raises:
-        InfeasibleError: No architecture keeps to the budget.
+        InfeasibleError: No architecture keeps to the constraint of a target.
         CheckpointError: The folder holds another search.
-        SearchError: The space does not fit the images, or the predictor knows nothing of it.
+        SearchError: The space does not fit the images, or a predictor knows nothing of it.
     """
-    if predictor.dtype != "float32":
-        raise SearchError(f"the predictor is of {predictor.dtype} networks; profile and fit float32 ones to search")
+    for predictor in predictors.values():
+        require_float32(predictor)
     started_s = time.monotonic()
-    space, evolution = settings.space_for(data), params.evolution
-    training = SupernetParams(epochs=evolution.epochs, batch_size=params.batch_size)
-    supernet = Supernet(space, data, training, seed=seed)
-    constraint = LatencyBudget(budget.budget_ms)
-    with observer.progress(f"searching under {budget.budget_ms:.3g} ms on {predictor.device}") as advance:
-
-        def on_step(progress: SearchProgress) -> None:
-            advance(progress.step, progress.steps)
-
-        outcome = run_search(
-            Cars(space, evolution),
-            supernet,
-            {predictor.device: predictor},
-            constraint,
-            seed=seed,
-            run_dir=folder,
-            progress=on_step,
-        )
-    chosen = choose_finalists(outcome, params.candidates)
-    on_front = {member.network_key for member in outcome.front}
-    predictor.save(folder / PREDICTOR_NAME)
+    run = _Run(dict(predictors), task, folder, observer, params, feedback, engine)
+    outcome = run.train_and_search()
+    holding = dict(predictors if feedback is None else feedback.predictors)
+    members = [run.members_for(target, outcome, holding) for target in task.targets]
     found = FoundFront(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        device=predictor.device,
-        runtime=predictor.runtime,
-        threads=predictor.threads,
-        budget_ms=budget.budget_ms,
-        budget_reason=budget.reason,
-        seed=seed,
-        data=data_name,
-        space=settings,
-        front=tuple(_candidate(member, space, on_front) for member in chosen),
+        data=task.images.name,
+        resolution=task.images.resolution,
+        limit_images=task.images.limit,
+        space=task.settings,
+        seed=task.seed,
+        algorithm=params.algorithm,
+        **_about(task.targets, holding, folder),
+        **_candidates(members, task, run.space, params.candidates),
         generations=tuple(_generation(record) for record in outcome.history),
         durations_s={**(durations_s or {}), "search": time.monotonic() - started_s},
+        known=() if feedback is None else feedback.known,
     )
     found.save(folder)
     return found
 
 
-def _candidate(member: FrontMember[Any], space: SearchSpace[Any], on_front: Set[str]) -> Candidate:
-    latency = member.latency()
+class _Run:
+    """The parts that all searches of one folder share: the space and its shared weights."""
+
+    def __init__(
+        self,
+        predictors: Mapping[str, NetworkPredictor],
+        task: SearchTask,
+        folder: Path,
+        observer: Observer,
+        params: SearchParams,
+        feedback: DeviceFeedback | None,
+        engine: Engine | None,
+    ) -> None:
+        self._predictors, self._task, self._folder = predictors, task, folder
+        self._observer, self._params, self._feedback = observer, params, feedback
+        self.space = task.settings.space_for(task.data)
+        training = replace(params.supernet, epochs=params.evolution.epochs)
+        scored_on = scoring_data(task.data, params.scoring_images)
+        self._supernet = Supernet(self.space, scored_on, training, seed=task.seed, engine=engine)
+        latencies = tuple(Objective("latency_ms", device if len(predictors) > 1 else None) for device in predictors)
+        self._objectives = params.objectives or latencies
+
+    def train_and_search(self) -> SearchOutcome[Any]:
+        """Train the shared weights while searching for what any target can use."""
+        constraints = tuple(self._constraint(target) for target in self._task.targets)
+        constraint = constraints[0] if len(constraints) == 1 else AnyOf(constraints)
+        loop = None
+        if self._feedback is not None and self._params.rounds:
+            loop = ClosedLoop(self._feedback, rounds=self._params.rounds)
+        wanted = ", ".join(target.describe() for target in self._task.targets)
+        title = f"searching for {wanted}"
+        algorithm = make_algorithm(self._params, self.space, self._objectives)
+        return self._search(algorithm, constraint, self._predictors, self._folder, title, loop)
+
+    def members_for(
+        self, target: Target, outcome: SearchOutcome[Any], predictors: Mapping[str, NetworkPredictor]
+    ) -> SearchOutcome[Any]:
+        """Return what was found for one target.
+
+        Where there are several, another evolution of the same shared weights, which no longer learn, looks for more.
+        """
+        if len(self._task.targets) == 1:
+            return outcome
+        evolution = replace(self._params.evolution, warmup_epochs=0, generation_epochs=0, protected=False)
+        place = self._task.targets.index(target)
+        constraint = self._constraint(target)
+        own = self._search(
+            Cars(self.space, evolution, self._objectives),
+            constraint,
+            predictors,
+            self._folder / TARGETS_FOLDER / str(place),
+            f"searching for {target.describe()}",
+            None,
+        )
+        shared = [
+            member for member in outcome.population if constraint.violation(member.assessment, member.accuracy) == 0
+        ]
+        members = tuple({member.network_key: member for member in (*shared, *own.population)}.values())
+        return replace(own, population=members, front=ParetoFront.of(members, self._objectives))
+
+    def _constraint(self, target: Target) -> Constraint:
+        return self._task.wish.constraint(target, devices=len(self._predictors))
+
+    def _search(
+        self,
+        algorithm: Algorithm[Any],
+        constraint: Constraint,
+        predictors: Mapping[str, NetworkPredictor],
+        folder: Path,
+        title: str,
+        loop: ClosedLoop | None,
+    ) -> SearchOutcome[Any]:
+        with self._observer.progress(title) as advance:
+
+            def on_step(progress: SearchProgress) -> None:
+                advance(progress.step, progress.steps)
+
+            return run_search(
+                algorithm,
+                self._supernet,
+                predictors,
+                constraint,
+                seed=self._task.seed,
+                run_dir=folder,
+                loop=loop,
+                progress=on_step,
+            )
+
+
+def make_algorithm(params: SearchParams, space: SearchSpace[Any], objectives: Sequence[Objective]) -> Algorithm[Any]:
+    """Return the algorithm that a search was asked for."""
+    return Cars(space, params.evolution, objectives)
+
+
+def _about(targets: Sequence[Target], predictors: Mapping[str, NetworkPredictor], folder: Path) -> dict[str, Any]:
+    """Save the predictors and return what front.json says of devices and budgets."""
+    devices = []
+    for place, (device, predictor) in enumerate(predictors.items()):
+        name = PREDICTOR_NAME if place == 0 else f"predictor-{place + 1}.safetensors"
+        predictor.save(folder / name)
+        devices.append(
+            SearchedDevice(device=device, runtime=predictor.runtime, threads=predictor.threads, predictor=name)
+        )
+    first = devices[0]
+    return {
+        "device": first.device,
+        "runtime": first.runtime,
+        "threads": first.threads,
+        "devices": tuple(devices),
+        "budget_ms": targets[0].budget_ms,
+        "budget_reason": targets[0].budget_reason,
+    }
+
+
+def _candidates(
+    outcomes: Sequence[SearchOutcome[Any]], task: SearchTask, space: SearchSpace[Any], most: int
+) -> dict[str, Any]:
+    """Return what front.json says of candidates and targets; a network for several targets is one candidate."""
+    devices_of: dict[str, dict[str, None]] = {}
+    members: dict[str, FrontMember[Any]] = {}
+    targets = []
+    most = max(most // len(outcomes), min(most, _LEAST_CANDIDATES))
+    on_front: set[str] = set()
+    for target, outcome in zip(task.targets, outcomes, strict=True):
+        chosen = choose_finalists(outcome, most)
+        on_front |= {member.network_key for member in outcome.front}
+        for member in chosen:
+            members.setdefault(member.network_key, member)
+            devices_of.setdefault(member.network_key, {}).update(dict.fromkeys(target.devices))
+        names = tuple(_name(member, task) for member in chosen)
+        targets.append(SearchedTarget(**target.model_dump(), candidates=names))
+    front = tuple(_candidate(member, space, task, on_front, devices_of[key]) for key, member in members.items())
+    return {"front": front, "targets": tuple(targets)}
+
+
+def _name(member: FrontMember[Any], task: SearchTask) -> str:
+    return f"{task.settings.kind}-{member.network_key[:8]}"
+
+
+def _candidate(
+    member: FrontMember[Any], space: SearchSpace[Any], task: SearchTask, on_front: Set[str], devices: Iterable[str]
+) -> Candidate:
+    latencies = member.assessment.latencies
+    slowest = max((latencies[device] for device in devices), key=lambda latency: latency.high_ms)
+    several = tuple(
+        DevicePrediction(
+            device=device,
+            predicted_ms=latency.latency_ms,
+            predicted_low_ms=latency.low_ms,
+            predicted_high_ms=latency.high_ms,
+        )
+        for device, latency in latencies.items()
+    )
     return Candidate(
-        name=f"cars-{member.network_key[:8]}",
+        name=_name(member, task),
         genotype=space.encode(member.genotype),
         network_key=member.network_key,
         search_accuracy=member.accuracy,
-        predicted_ms=latency.latency_ms,
-        predicted_low_ms=latency.low_ms,
-        predicted_high_ms=latency.high_ms,
+        predicted_ms=slowest.latency_ms,
+        predicted_low_ms=slowest.low_ms,
+        predicted_high_ms=slowest.high_ms,
         on_front=member.network_key in on_front,
+        predictions=several if len(several) > 1 else (),
     )
 
 

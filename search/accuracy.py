@@ -27,8 +27,8 @@ class AccuracySource(ABC, Generic[G]):
         """What the scores rest on, in words by name, such as {"images": ...}.
 
         A search is resumed only with a source that says the same, so all that changes a score belongs here
-        (but for what `learn` changes, which is `state`).  "space", "algorithm", "constraint" and "seed" are
-        the search's own names.
+        (but for what `learn` changes, which is `state`).  "space", "algorithm", "constraint",
+        "closed loop" and "seed" are the search's own names.
         """
 
     @abstractmethod

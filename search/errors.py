@@ -33,15 +33,20 @@ class InfeasibleError(SearchError):
         gap: By how much that one misses the limit, in `unit`, > 0.
         unit: Unit of the gap.
         tries: How many different architectures were looked at.
+        limit: Which limit that one misses, where the constraint has several.
     """
 
     exit_code = 4
 
-    def __init__(self, constraint: str, *, closest: str, gap: float, unit: str = "ms", tries: int) -> None:
+    def __init__(
+        self, constraint: str, *, closest: str, gap: float, unit: str = "ms", tries: int, limit: str | None = None
+    ) -> None:
         self.constraint, self.closest, self.gap, self.unit, self.tries = constraint, closest, gap, unit, tries
+        self.limit = limit or constraint
+        missed = "it" if self.limit == constraint else self.limit
         super().__init__(
-            f"none of {tries} architectures satisfies {constraint}; the closest misses it by {gap:.4g} {unit}: "
-            f"{closest}; raise the budget or search a smaller space"
+            f"none of {tries} architectures satisfies {constraint}; the closest misses {missed} by {gap:.4g} {unit}: "
+            f"{closest}; relax the limit or search another space"
         )
 
 

@@ -78,7 +78,14 @@ class Screen(Generic[G]):
             )
         gap = self.constraint.gap(closest.assessment, closest.accuracy)
         encoded = json.dumps(self.space.encode(closest.genotype))
-        raise InfeasibleError(gap.limit, closest=encoded, gap=gap.amount, unit=gap.unit, tries=tries)
+        raise InfeasibleError(
+            self.constraint.description,
+            closest=encoded,
+            gap=gap.amount,
+            unit=gap.unit,
+            tries=tries,
+            limit=gap.limit,
+        )
 
 
 def find_feasible(screen: Screen[G], count: int, tries: int, rng: np.random.Generator) -> list[Evaluation[G]]:

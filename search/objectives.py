@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast, get_args
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.errors import ConfigError
+from profiler.near_names import nearest
 
 Quantity = Literal["accuracy", "latency_ms", "parameters", "macs", "memory_bytes", "energy_uj"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
@@ -47,7 +47,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES:
-            raise ConfigError(f"unknown quantity {self.quantity[:_MAX_WORD]!r}{_nearest(self.quantity)}")
+            raise ConfigError(f"unknown quantity {self.quantity[:_MAX_WORD]!r}{nearest(self.quantity, QUANTITIES)}")
         if self.device is not None and self.quantity != "latency_ms":
             raise ConfigError(f"{self.quantity} is the same on every device; leave '@{self.device[:_MAX_WORD]}' out")
 
@@ -90,8 +90,3 @@ def cost_matrix(candidates: Sequence[Valued], objectives: Sequence[Objective]) -
     """Return what candidates cost. Shape: (len(candidates), len(objectives))."""
     rows = [[candidate.value(objective) for objective in objectives] for candidate in candidates]
     return np.array(rows, dtype=np.float64).reshape(len(candidates), len(objectives))
-
-
-def _nearest(word: str) -> str:
-    near = difflib.get_close_matches(word[:_MAX_WORD], QUANTITIES, n=1, cutoff=0.4)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(QUANTITIES)}"

@@ -6,7 +6,6 @@ takes them through the steps and writes a checkpoint after each.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from search.accuracy import AccuracySource
 from search.algorithms.base import Algorithm
 from search.assessment import Assessor, LatencyPredictor, device_named
 from search.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from search.closed_loop import ClosedLoop, choose_to_measure
 from search.constraints import Constraint
 from search.errors import CheckpointError, SearchError
 from search.feasibility import Screen, find_feasible
@@ -27,8 +27,9 @@ from search.front import FrontMember, ParetoFront
 from search.history import record_generation
 from search.objectives import Objective
 from search.outcome import SearchOutcome
+from search.progress import Pace, SearchProgress
 from search.space import G
-from search.state import Evaluation, GenerationRecord, State, rng_state
+from search.state import Evaluation, State, rng_state
 
 CHECKPOINT_NAME = "search.safetensors"
 """The checkpoint inside a run folder."""
@@ -40,28 +41,6 @@ _SAME_LATENCY = 1e-6
 """Relative difference up to which two predictions of a network are of one predictor."""
 
 
-@dataclass(frozen=True, slots=True)
-class SearchProgress:
-    """How far a search is, after a step.
-
-    Attributes:
-        step: Steps taken, of `steps`.
-        steps: Steps of the whole search.
-        generation: The record of the generation that just ended; None after a step that only learned.
-        loss: Mean training loss of the step; 0 when nothing was learned.
-        elapsed_s: Since this process began or resumed the search.
-        eta_s: Expected time to the end, at the pace of the step just taken and those like it.
-    """
-
-    step: int
-    steps: int
-    generation: GenerationRecord | None
-    loss: float
-    elapsed_s: float
-    eta_s: float
-    dropped: int = 0
-
-
 def run_search(
     algorithm: Algorithm[G],
     source: AccuracySource[G],
@@ -71,6 +50,7 @@ def run_search(
     seed: int,
     run_dir: Path,
     tries: int | None = None,
+    loop: ClosedLoop | None = None,
     progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchOutcome[G]:
     """Search for accurate architectures that keep to a constraint, or go on with a search that was stopped.
@@ -88,6 +68,7 @@ def run_search(
         run_dir: Folder of the checkpoint; made when missing.
         tries: Most architectures to look at for feasible ones to start from; by default 20 for each
             individual of the population.
+        loop: How the search is held to its devices; None to go by the predictors alone.
         progress: Called after each step.
 
     Returns:
@@ -104,29 +85,33 @@ def run_search(
     screen = _screen(algorithm, predictors, constraint)
     most = TRIES_PER_INDIVIDUAL * algorithm.population_size if tries is None else tries
     with _hold(run_dir):
-        search = _Search(algorithm, source, screen, seed, run_dir / CHECKPOINT_NAME)
+        search = _Search(algorithm, source, screen, loop, seed, run_dir / CHECKPOINT_NAME)
         state = search.resume()
         if state is None:
             state = search.start(most)
-        pace = _Pace()
+        pace = Pace()
+        state = search.measure_if_due(state)
         while state.step < algorithm.steps:
             generations = len(state.history)
             state, loss = search.step(state)
             search.save(state)
+            state = search.measure_if_due(state)
             record = state.history[-1] if len(state.history) > generations else None
             elapsed_s, eta_s = pace.mark("learn" if record is None else "generation", algorithm.steps - state.step)
             if progress is not None:
-                progress(SearchProgress(state.step, algorithm.steps, record, loss, elapsed_s, eta_s, state.dropped))
+                counts = state.dropped, sum(map(len, state.measured))
+                progress(SearchProgress(state.step, algorithm.steps, record, loss, elapsed_s, eta_s, *counts))
         return search.outcome(state)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Search(Generic[G]):
-    """The parts of one search, and its steps."""
+    """The parts of one search, and its steps; what judges candidates is replaced when the loop learns."""
 
     algorithm: Algorithm[G]
     source: AccuracySource[G]
     screen: Screen[G]
+    loop: ClosedLoop | None
     seed: int
     path: Path
 
@@ -151,6 +136,8 @@ class _Search(Generic[G]):
         checkpoint = read_checkpoint(self.path, self._identity, self.algorithm.space)
         if checkpoint is None:
             return None
+        for genotypes in checkpoint.state.measured:
+            self._learn_from(genotypes)
         population = checkpoint.state.population
         judged = self.screen.judge([individual.genotype for individual in population])
         devices = [tuple(item.assessment.latencies) for item in (judged[0], population[0])]
@@ -163,6 +150,34 @@ class _Search(Generic[G]):
 
     def save(self, state: State[G]) -> None:
         write_checkpoint(self.path, Checkpoint(self._identity, state, self.source.state()), self.algorithm.space)
+
+    def measure_if_due(self, state: State[G]) -> State[G]:
+        """Make a round of the closed loop where one is due, and judge the population by what it taught.
+
+        Until the round is in a checkpoint nothing of it is in the state: a round that is cut off is made again, and
+        measures the same architectures.
+        """
+        if self.loop is None or not self.loop.due(state):
+            return state
+        known = {genotype.key for genotypes in state.measured for genotype in genotypes}
+        chosen = choose_to_measure(state.population, self.loop.networks, self.algorithm.objectives, known)
+        self._learn_from(chosen)
+        population = tuple(self.screen.judge_again(state.population))
+        state = replace(state, population=population, measured=(*state.measured, tuple(chosen)))
+        self.save(state)
+        return state
+
+    def _learn_from(self, genotypes: Sequence[G]) -> None:
+        """Judge from now on by the predictors that hold once some genotypes were measured."""
+        if self.loop is None or not genotypes:
+            return
+        devices = self.screen.assessor.devices
+        predictors = self.loop.feedback.measure([self.algorithm.space.lower(genotype) for genotype in genotypes])
+        if set(predictors) != set(devices):
+            found, wanted = ", ".join(sorted(predictors)), ", ".join(sorted(devices))
+            raise SearchError(f"the closed loop learned of {found}, but the search is of {wanted}")
+        ordered = {device: predictors[device] for device in devices}
+        self.screen = replace(self.screen, assessor=self.screen.assessor.under(ordered))
 
     def step(self, state: State[G]) -> tuple[State[G], float]:
         candidates, state = self.algorithm.ask(state, self.screen)
@@ -239,6 +254,7 @@ class _Search(Generic[G]):
             "space": self.algorithm.space.identity,
             "algorithm": self.algorithm.identity,
             "constraint": self.screen.constraint.description,
+            "closed loop": "none" if self.loop is None else self.loop.identity,
             "seed": str(self.seed),
         }
 
@@ -278,22 +294,6 @@ def _predicted(evaluations: Sequence[Evaluation[G]]) -> list[list[float]]:
         [number for one in item.assessment.latencies.values() for number in (one.latency_ms, one.low_ms, one.high_ms)]
         for item in evaluations
     ]
-
-
-class _Pace:
-    """How long the steps of each kind take, for an expected end."""
-
-    def __init__(self) -> None:
-        self._began_s = self._last_s = time.monotonic()
-        self._seconds: dict[str, list[float]] = {}
-
-    def mark(self, kind: str, steps_left: int) -> tuple[float, float]:
-        """Note the end of a step; return the time since the start and the expected time to the end, in s."""
-        now_s = time.monotonic()
-        durations = self._seconds.setdefault(kind, [])
-        durations.append(now_s - self._last_s)
-        self._last_s = now_s
-        return now_s - self._began_s, steps_left * float(np.mean(durations))
 
 
 @contextmanager

@@ -185,7 +185,11 @@ def _assessment_to_json(assessment: Assessment) -> dict[str, Any]:
 
 def _assessment_from_json(item: Mapping[str, Any]) -> Assessment:
     latencies = {
-        device: UNKNOWN_LATENCY if numbers is None else LatencyInterval(*map(float, numbers))
+        device: UNKNOWN_LATENCY if numbers is None else _interval(*numbers)
         for device, numbers in item["latencies"].items()
     }
     return Assessment(**dict(item) | {"latencies": latencies})
+
+
+def _interval(latency_ms: float, low_ms: float, high_ms: float) -> LatencyInterval:
+    return LatencyInterval(float(latency_ms), float(low_ms), float(high_ms))

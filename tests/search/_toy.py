@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from predictor import Prediction
+from profiler.errors import PocketnasError
 from profiler.network import Dense, Network, TensorSpec
 from search.accuracy import AccuracySource, DrawArchitectures
 from search.algorithms import Cars, EvolutionParams
 from search.assessment import Assessment, LatencyInterval
-from search.constraints import LatencyBudget
+from search.closed_loop import Feedback
+from search.constraints import Constraint, LatencyBudget
 from search.errors import GenotypeError
+from search.objectives import LATENCY, Objective
 from search.outcome import SearchOutcome
 from search.run import run_search
 from search.space import SearchSpace
@@ -129,6 +132,41 @@ class ToyPredictor:
         return toy_prediction(latency_ms, 0.9 * latency_ms, (1 + self.spread) * latency_ms)
 
 
+@dataclass
+class ToyFeedback(Feedback):
+    """A device that is slower than the predictor says, by a share that each round teaches; remembers what it measured.
+
+    Attributes:
+        slower: Latency on the device over what the first predictor says.
+        measured: Keys of each round, those of an earlier process not among them.
+        broken_at: The round in which the device does not answer, from 0.
+    """
+
+    slower: float = 1.25
+    measured: list[list[str]] = field(default_factory=list)
+    broken_at: int | None = None
+    devices: tuple[str, ...] = ("toy",)
+
+    def measure(self, networks: Sequence[Network]) -> dict[str, ToyPredictor]:
+        if len(self.measured) == self.broken_at:
+            raise DeviceLostError
+        self.measured.append([network.key for network in networks])
+        # Each round halves what is left of the error, and of the interval; its own networks move it a little, too.
+        left = 0.5 ** len(self.measured)
+        own = sum(int(key[:4], 16) for keys in self.measured for key in keys) % 97 / 1e5
+        learned = ToyPredictor(scale=self.slower - (self.slower - 1) * left + own, spread=0.1 * left)
+        return dict.fromkeys(self.devices, learned)
+
+
+class DeviceLostError(PocketnasError):
+    """The device of ToyFeedback does not answer."""
+
+    exit_code = 75
+
+    def __init__(self) -> None:
+        super().__init__("the device does not answer; connect it again")
+
+
 class LawSource(AccuracySource[ToyGenotype]):
     """Accuracy by a law of size and epochs learned; large genotypes rise late and end higher."""
 
@@ -175,15 +213,17 @@ def toy_search(
     predictor: ToyPredictor | None = None,
     seed: int = 0,
     budget_ms: float = 2.0,
+    constraint: Constraint | None = None,
+    objectives: Sequence[Objective] = (LATENCY,),
     params: EvolutionParams = PARAMS,
     **options: object,
 ) -> SearchOutcome[ToyGenotype]:
     """Run the toy search in a folder."""
     return run_search(
-        Cars(ToySpace(), params),
+        Cars(ToySpace(), params, objectives),
         source or LawSource(),
         {"toy": predictor or ToyPredictor()},
-        LatencyBudget(budget_ms),
+        constraint or LatencyBudget(budget_ms),
         seed=seed,
         run_dir=run_dir,
         **options,
@@ -194,7 +234,8 @@ def described(outcome: SearchOutcome[ToyGenotype]) -> str:
     """All that must be equal after a resume, as text."""
     members = [(m.genotype.key, m.accuracy, m.latency().latency_ms) for m in outcome.population]
     front = [m.genotype.key for m in outcome.front]
-    return json.dumps([front, members, [asdict(record) for record in outcome.history]])
+    measured = [[genotype.key for genotype in round_] for round_ in outcome.measured]
+    return json.dumps([front, members, [asdict(record) for record in outcome.history], measured, outcome.dropped])
 
 
 if __name__ == "__main__":

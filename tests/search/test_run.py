@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.errors import CheckpointError, InfeasibleError
-from search.run import CHECKPOINT_NAME, SearchProgress
+from search.progress import SearchProgress
+from search.run import CHECKPOINT_NAME
 from tests.search._toy import (
     PARAMS,
     LawSource,

@@ -11,7 +11,8 @@ from search.algorithms import Cars, EvolutionParams
 from search.constraints import LatencyBudget
 from search.errors import CheckpointError
 from search.outcome import SearchOutcome
-from search.run import SearchProgress, run_search
+from search.progress import SearchProgress
+from search.run import run_search
 from search.spaces import CarsGenotype
 from search.supernet import Supernet, SupernetParams
 from tests.search._stripes import SPACE, stripes_data, stripes_supernet
