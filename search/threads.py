@@ -1,4 +1,4 @@
-"""How many threads torch computes with."""
+"""How many threads torch computes with, and with what memory."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 import torch
 
+from search._memory import kept_memory
+
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch compute with some number of threads, and with as many as before afterwards.
+    """Let torch compute with some number of threads, and keep memory for it; as before afterwards.
 
     Sums are split among threads, so results are the same to the last bit only for the same number.  Networks as
     small as those of a cell space gain nothing from a second thread, and on a busy machine threads that wait for
@@ -22,6 +24,7 @@ def torch_threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
-        yield
+        with kept_memory():
+            yield
     finally:
         torch.set_num_threads(before)
