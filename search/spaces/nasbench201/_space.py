@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from profiler.kernels import FusionRules, Kernel
 from profiler.network import Network
 from search.errors import SearchError
-from search.space import SearchSpace
+from search.space import KernelCounts, SearchSpace
 from search.spaces._choices import allowed
 from search.spaces.nasbench201 import _genotype, _lowering
+from search.spaces.nasbench201._counts import KnownCounts
 from search.spaces.nasbench201._features import features
 from search.spaces.nasbench201._genotype import EDGES, OPERATIONS, NasBench201Genotype, Operation, carries
 from search.spaces.nasbench201._lowering import NasBench201Params
@@ -45,6 +48,7 @@ class NasBench201Space(SearchSpace[NasBench201Genotype]):
         if len(params.image_shape) != 3 or min(params.image_shape) < 1:
             raise SearchError(f"images must have a height, a width and channels >= 1, not {params.image_shape}")
         self.params = params
+        self._known: dict[FusionRules, KnownCounts] = {}
         self._operations = allowed("NAS-Bench-201", params.operations, OPERATIONS, cuts=["none"])
 
     @property
@@ -138,6 +142,21 @@ class NasBench201Space(SearchSpace[NasBench201Genotype]):
     def decode(self, encoded: object) -> NasBench201Genotype:
         """Return the genotype that a JSON value encodes."""
         return _genotype.decode(encoded, self._operations)
+
+    def kernel_counts(
+        self, genotypes: Sequence[NasBench201Genotype] | npt.NDArray[Any], rules: FusionRules
+    ) -> tuple[tuple[Kernel, ...], KernelCounts]:
+        """Return how often the networks of genotypes have each kernel; each function is lowered once.
+
+        Args:
+            genotypes: Of this space. Length n.
+            rules: What the runtime fuses.
+
+        Returns:
+            The kernels that occur, and their counts. Shape: (n, number of kernels).
+        """
+        known = self._known.setdefault(rules, KnownCounts(rules))
+        return known.count(list(genotypes), self.lower)
 
     def _stepped(self, operation: Operation, step: int) -> Operation:
         return self._operations[(self._operations.index(operation) + step) % len(self._operations)]

@@ -44,6 +44,12 @@ class Place:
     size: tuple[int, int]
     read: int
 
+    @property
+    def put_size(self) -> tuple[int, int]:
+        """Height and width of the map that it puts out."""
+        stride, (height, width) = self.stride or 1, self.size
+        return -(-height // stride), -(-width // stride)
+
 
 @dataclass(frozen=True)
 class ShuffleNetV2Params:
@@ -105,14 +111,13 @@ class ShuffleNetV2Params:
     def _places(self) -> Iterator[Place]:
         first, *strides = self.strides
         height, width = (-(-size // first) for size in self.image_shape[:2])
-        read, index = self.stem_channels, 0
+        size, read, index = (height, width), self.stem_channels, 0
         for blocks, channels, stride in zip(self.blocks, self.channels, strides, strict=True):
             half = rounded_channels(channels * self.width / 2, _LANES)
             for block in range(blocks):
-                yield Place(index, half, None if block else stride, (height, width), read)
-                if not block:
-                    height, width = -(-height // stride), -(-width // stride)
-                read, index = 2 * half, index + 1
+                place = Place(index, half, None if block else stride, size, read)
+                yield place
+                size, read, index = place.put_size, 2 * half, index + 1
 
 
 def lower(params: ShuffleNetV2Params, genotype: ShuffleNetV2Genotype) -> Network:

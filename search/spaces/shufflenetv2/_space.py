@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from profiler.kernels import FusionRules, Kernel
 from profiler.network import Network, operator_cost
-from search.errors import SearchError
-from search.space import SearchSpace
+from search.errors import GenotypeError, SearchError
+from search.space import KernelCounts, SearchSpace
 from search.spaces._choices import allowed
 from search.spaces.shufflenetv2 import _genotype, _lowering
+from search.spaces.shufflenetv2._counts import Codes, CountTables, follows
 from search.spaces.shufflenetv2._genotype import OPERATIONS, Block, ShuffleNetV2Genotype
 from search.spaces.shufflenetv2._lowering import Place, ShuffleNetV2Params
 
@@ -46,6 +48,8 @@ class ShuffleNetV2Space(SearchSpace[ShuffleNetV2Genotype]):
             tuple(Block(operation, ratio) for operation, ratio in itertools.product(self._operations, ratios))
             for ratios in self._ratios
         )
+        self._codes = [{block: code for code, block in enumerate(choices)} for choices in self._choices]
+        self._tables: dict[FusionRules, CountTables] = {}
 
     @property
     def name(self) -> str:
@@ -81,8 +85,7 @@ class ShuffleNetV2Space(SearchSpace[ShuffleNetV2Genotype]):
 
     def sample(self, rng: np.random.Generator) -> ShuffleNetV2Genotype:
         """Return a genotype, each with equal probability."""
-        drawn = rng.integers([len(choices) for choices in self._choices]).tolist()
-        return ShuffleNetV2Genotype(tuple(own[code] for own, code in zip(self._choices, drawn, strict=True)))
+        return self._of(self.sample_array(1, rng)[0].tolist())
 
     def mutate(self, genotype: ShuffleNetV2Genotype, rng: np.random.Generator) -> ShuffleNetV2Genotype:
         """Return a copy in which one unit or ratio, and each other with probability 0.1, is another one."""
@@ -145,6 +148,66 @@ class ShuffleNetV2Space(SearchSpace[ShuffleNetV2Genotype]):
     def decode(self, encoded: object) -> ShuffleNetV2Genotype:
         """Return the genotype that a JSON value encodes."""
         return _genotype.decode(encoded, self._choices)
+
+    def kernel_counts(
+        self, genotypes: Sequence[ShuffleNetV2Genotype] | npt.NDArray[Any], rules: FusionRules
+    ) -> tuple[tuple[Kernel, ...], KernelCounts]:
+        """Return how often the networks of genotypes have each kernel, without lowering them.
+
+        Under rules that fuse blocks with one another (see `_counts.follows`) they are lowered all the same.
+
+        Args:
+            genotypes: Of this space, or an array of them as `to_array` returns it. Length n.
+            rules: What the runtime fuses.
+
+        Returns:
+            The kernels that occur, and their counts. Shape: (n, number of kernels).
+
+        Raises:
+            GenotypeError: The array is none of genotypes of the space.
+        """
+        array = self.to_array(genotypes)
+        if not follows(rules):
+            return super().kernel_counts(self.from_array(array), rules)
+        if rules not in self._tables:
+            self._tables[rules] = CountTables(self.params, self._choices, rules)
+        return self._tables[rules].count(array)
+
+    def to_array(self, genotypes: Sequence[ShuffleNetV2Genotype] | npt.NDArray[Any]) -> Codes:
+        """Return genotypes as one array of whole numbers.
+
+        Returns:
+            Which of its `choices` each block is. Shape: (n, blocks).
+
+        Raises:
+            GenotypeError: An array was given that is none of genotypes of the space.
+        """
+        if not isinstance(genotypes, np.ndarray):
+            rows = [[codes[block] for codes, block in zip(self._codes, g.blocks, strict=True)] for g in genotypes]
+            return np.array(rows, dtype=np.uint16).reshape(len(rows), len(self._codes))
+        limits = [len(choices) for choices in self._choices]
+        if genotypes.ndim != 2 or genotypes.shape[1] != len(limits) or genotypes.dtype.kind not in "iu":
+            raise GenotypeError(f"must be an array of whole numbers of shape (n, {len(limits)})")
+        right = ((genotypes >= 0) & (genotypes < limits)).all(axis=1)
+        if not right.all():
+            raise GenotypeError("a block is none of its choices", place=f"row {int(np.argmin(right))}")
+        return genotypes.astype(np.uint16, copy=False)
+
+    def from_array(self, array: npt.NDArray[Any]) -> list[ShuffleNetV2Genotype]:
+        """Return the genotypes that the rows of an array stand for.
+
+        Raises:
+            GenotypeError: A row is no genotype of the space.
+        """
+        return [self._of(row) for row in self.to_array(array).tolist()]
+
+    def sample_array(self, count: int, rng: np.random.Generator) -> Codes:
+        """Return many random genotypes, each of the space's with equal probability, as an array."""
+        limits = [len(choices) for choices in self._choices]
+        return rng.integers(limits, size=(count, len(limits)), dtype=np.uint16)
+
+    def _of(self, codes: Sequence[int]) -> ShuffleNetV2Genotype:
+        return ShuffleNetV2Genotype(tuple(own[code] for own, code in zip(self._choices, codes, strict=True)))
 
     def _block_macs(self, genotype: ShuffleNetV2Genotype) -> list[int]:
         network, macs = self.lower(genotype), [0] * len(genotype.blocks)
