@@ -115,6 +115,7 @@ class UnfoldedNetwork:
 
     Attributes:
         network: The Network.
+        input_parts: The parts of its operators' inputs.
         weight_shapes: Shape of each weight, in torch's layout (channels first).
         output_kernels: Names of the weights that make the output, where it is a Dense layer's.
 
@@ -124,11 +125,12 @@ class UnfoldedNetwork:
 
     def __init__(self, network: Network, input_parts: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self.network = network
+        self.input_parts = input_parts or {}
         self.weight_shapes: dict[str, tuple[int, ...]] = {}
         self._kernels: dict[str, tuple[str, ...]] = {}
         self._normalised = _normalised(network)
         for operator in network.operators:
-            self._declare_weights(operator, (input_parts or {}).get(operator.name, ()))
+            self._declare_weights(operator, self.input_parts.get(operator.name, ()))
         last = network.producer(network.outputs[0])
         self.output_kernels = frozenset(self._kernels[last.name] if isinstance(last, Dense) else ())
         self._steps = [

@@ -222,8 +222,8 @@ class _Stateless(nn.Module):
 
 
 def _channel_shuffle(operator: ChannelShuffle, spec: TensorSpec) -> Callable[[Tensor], Tensor]:
-    grouped = (*spec.shape[:3], operator.groups, spec.shape[3] // operator.groups)
-    return lambda values: values.reshape(grouped).transpose(-1, -2).reshape(spec.shape)
+    grouped = (operator.groups, spec.shape[3] // operator.groups)
+    return lambda values: values.unflatten(-1, grouped).transpose(-1, -2).flatten(-2)
 
 
 def _concat(operator: Concat, _spec: TensorSpec) -> Callable[..., Tensor]:
@@ -270,8 +270,10 @@ def _global_avg_pool2d(operator: GlobalAvgPool2d, _spec: TensorSpec) -> Callable
     return lambda values: values.mean((1, 2), operator.keep_dims)
 
 
-def _reshape(operator: Reshape, _spec: TensorSpec) -> Callable[[Tensor], Tensor]:
-    return lambda values: values.reshape(operator.shape)
+def _reshape(operator: Reshape, spec: TensorSpec) -> Callable[[Tensor], Tensor]:
+    # Where the first axis stays as it is, it counts images, and the module may be given more of them.
+    shape = (-1, *operator.shape[1:]) if operator.shape[0] == spec.shape[0] else operator.shape
+    return lambda values: values.reshape(shape)
 
 
 def _transpose(operator: Transpose, _spec: TensorSpec) -> Callable[[Tensor], Tensor]:
