@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from search.spaces._key import key_of
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Layer:
-    """One inverted bottleneck.
+class Layer(NamedTuple):
+    """One inverted bottleneck; a tuple, since many are looked up in each search.
 
     Attributes:
         kernel: Height and width of its depthwise convolution.

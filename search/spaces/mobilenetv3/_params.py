@@ -113,6 +113,13 @@ class MobileNetV3Params:
         """Return the channels that a stage writes; stage -1 is what is before the first."""
         return rounded_channels((_CHANNELS[stage] if stage >= 0 else _STEM_CHANNELS) * self.width)
 
+    def map_size(self, resolution: int, stage: int) -> tuple[int, int]:
+        """Return height and width of what a stage writes at a resolution; stage -1 is what is before the first."""
+        height, width = self.size_at(resolution)
+        for stride in self.strides[: 3 + stage]:
+            height, width = -(-height // stride), -(-width // stride)
+        return height, width
+
     def activation(self, stage: int) -> type[Operator]:
         """Return the kind of a stage's activations."""
         return _ACTIVATIONS[stage]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from profiler.kernels import FusionRules, Kernel
 from profiler.network import Network
-from search.space import SearchSpace
+from search.space import KernelCounts, SearchSpace
 from search.spaces.mobilenetv3 import _encoding, _lowering
+from search.spaces.mobilenetv3._counts import CountTables, follows
 from search.spaces.mobilenetv3._features import features
 from search.spaces.mobilenetv3._genotype import LAYER_FIELDS, Layer, LayerField, MobileNetV3Genotype, Stage
 from search.spaces.mobilenetv3._params import MobileNetV3Params
@@ -44,6 +45,7 @@ class MobileNetV3Space(SearchSpace[MobileNetV3Genotype]):
         params.check()
         self.params = params
         self._layers = tuple(params.layers(stage) for stage in range(params.stages))
+        self._tables: dict[FusionRules, CountTables] = {}
 
     @property
     def name(self) -> str:
@@ -101,7 +103,7 @@ class MobileNetV3Space(SearchSpace[MobileNetV3Genotype]):
                 stages[stage] = [*layers[:depth], *added]
             else:
                 value = _other(self.params.options(what, stage), getattr(layers[index], what), rng)
-                layers[index] = replace(layers[index], **{what: value})
+                layers[index] = layers[index]._replace(**{what: value})
         return MobileNetV3Genotype(resolution, tuple(map(tuple, stages)))
 
     def crossover(
@@ -155,6 +157,19 @@ class MobileNetV3Space(SearchSpace[MobileNetV3Genotype]):
             excite. Shape: (n, resolutions + stages * (depths + most layers * (kernels + expansions + 1 or 2))).
         """
         return features(self.params, genotypes)
+
+    def kernel_counts(
+        self, genotypes: Sequence[MobileNetV3Genotype] | npt.NDArray[Any], rules: FusionRules
+    ) -> tuple[tuple[Kernel, ...], KernelCounts]:
+        """Return how often the networks of genotypes have each kernel, without lowering them.
+
+        Under rules that fuse one layer with the next they are lowered all the same; see `SearchSpace.kernel_counts`.
+        """
+        if not follows(rules):
+            return super().kernel_counts(genotypes, rules)
+        if rules not in self._tables:
+            self._tables[rules] = CountTables(self.params, rules)
+        return self._tables[rules].count(list(genotypes))
 
     def encode(self, genotype: MobileNetV3Genotype) -> dict[str, object]:
         """Return {"resolution": ..., "stages": [[[kernel, expansion, excite], ...], ...]}."""
