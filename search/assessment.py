@@ -183,7 +183,7 @@ def predict_batch(
     from predictor import NetworkPredictions
 
     starts = range(0, max(len(genotypes), 1), _CHUNK)
-    parts = [_predict_chunk(space, predictor, genotypes[start : start + _CHUNK])[2] for start in starts]
+    parts = [_predict_chunk(space, predictor, genotypes[start : start + _CHUNK]) for start in starts]
     return NetworkPredictions(
         *(
             np.concatenate([getattr(part, name) for part in parts])
@@ -194,10 +194,9 @@ def predict_batch(
 
 def _predict_chunk(
     space: SearchSpace[G], predictor: KernelCountsPredictor, genotypes: Sequence[G] | npt.NDArray[Any]
-) -> tuple[tuple[Kernel, ...], KernelCounts, NetworkPredictions]:
-    # A network out of the predictor's domain is a candidate that breaks the constraint, not an error.
+) -> NetworkPredictions:
     kernels, counts = space.kernel_counts(genotypes, predictor.fusion)
-    return kernels, counts, predictor.predict_counts(kernels, counts, allow_unknown=True)
+    return predictor.predict_counts(kernels, counts, allow_unknown=True)
 
 
 class Assessor(Generic[G]):
@@ -245,11 +244,12 @@ class Assessor(Generic[G]):
 
 
 class _Batch(Generic[G]):
-    """Some genotypes, lowered when something first asks for their networks."""
+    """Some genotypes, lowered when something first asks for their networks, and counted once for all devices."""
 
     def __init__(self, space: SearchSpace[G], genotypes: Sequence[G]) -> None:
         self._space, self._genotypes = space, genotypes
         self._lowered: list[Network] | None = None
+        self._counted: dict[FusionRules, tuple[tuple[Kernel, ...], KernelCounts]] = {}
         self._sizes: tuple[list[int], list[int]] | None = None
 
     def assess(self, predictors: Mapping[str, LatencyPredictor], also: Collection[Quantity]) -> list[Assessment]:
@@ -279,7 +279,12 @@ class _Batch(Generic[G]):
         return [LatencyInterval.of(p.latency_ms, p.low_ms, p.high_ms, p.in_domain) for p in predictions]
 
     def _by_counts(self, predictor: KernelCountsPredictor) -> list[LatencyInterval]:
-        kernels, counts, found = _predict_chunk(self._space, predictor, self._genotypes)
+        rules = predictor.fusion
+        if rules not in self._counted:
+            self._counted[rules] = self._space.kernel_counts(self._genotypes, rules)
+        kernels, counts = self._counted[rules]
+        # A network out of the predictor's domain is a candidate that breaks the constraint, not an error.
+        found = predictor.predict_counts(kernels, counts, allow_unknown=True)
         if self._sizes is None:
             costs = [kernel.network.cost() for kernel in kernels]
             amounts = np.array([[cost.macs, cost.parameters] for cost in costs], dtype=np.int64)

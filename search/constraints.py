@@ -11,16 +11,23 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 from profiler.errors import ConfigError
 from search.assessment import Assessment, LatencyInterval
 from search.objectives import Objective
 
-_UPPER_END_DEVIATIONS = NormalDist().inv_cdf(0.95)
-"""How many standard deviations the upper end of a 90 % interval lies from its middle."""
+_UPPER_END = 0.05
+"""How likely a latency lies above the upper end of its 90 % interval."""
 
 _POINTS = 100
+
+
+@lru_cache(maxsize=64)
+def _deviations(alpha: float) -> float:
+    """Return how many standard deviations above the middle a normal number lies with probability alpha."""
+    return NormalDist().inv_cdf(1 - alpha)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,7 @@ class LatencyBudget(SingleLimit):
         point_ms, high_ms = latency.latency_ms, latency.high_ms
         if not (0 < point_ms < math.inf and point_ms <= high_ms < math.inf):
             return math.inf
-        deviations = NormalDist().inv_cdf(1 - self.alpha) / _UPPER_END_DEVIATIONS
+        deviations = _deviations(self.alpha) / _deviations(_UPPER_END)
         # From the upper end, so that at alpha = 0.05 it is that number to the last bit.
         return float(high_ms * (high_ms / point_ms) ** (deviations - 1))
 

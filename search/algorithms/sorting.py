@@ -47,9 +47,12 @@ def domination_matrix(objectives: Floats) -> NDArray[np.bool_]:
     Returns:
         Entry (i, j) is True where i dominates j. Shape: (n, n).
     """
-    left, right = objectives[:, None, :], objectives[None, :, :]
-    nowhere_worse, somewhere_better = np.all(left <= right, axis=2), np.any(left < right, axis=2)
-    matrix: NDArray[np.bool_] = np.logical_and(nowhere_worse, somewhere_better)
+    nowhere_worse = np.ones((len(objectives), len(objectives)), dtype=np.bool_)
+    # One objective at a time: a reduction along an axis as short as that of objectives takes ten times as long.
+    for column in objectives.T:
+        nowhere_worse &= column[:, None] <= column[None, :]
+    # Of two rows that are nowhere worse than each other both are the same, and neither is better.
+    matrix: NDArray[np.bool_] = nowhere_worse & ~nowhere_worse.T
     return matrix
 
 
