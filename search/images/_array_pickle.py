@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ _DTYPES = {"b1": 1, "u1": 1, "i1": 1, "i2": 2, "i4": 4, "i8": 8, "f4": 4, "f8": 
 
 _BROKEN = (
     pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError, OverflowError,
-    RecursionError, TypeError, ValueError,
+    RecursionError, TypeError, ValueError, struct.error,
 )  # fmt: skip
 """What the standard library's unpickler raises on bytes that are no pickle, or a hostile one."""
 
@@ -138,7 +139,9 @@ def read_array_pickle(content: bytes, *, source: str) -> Any:
             return {key: _resolved(value) for key, value in held.items() if isinstance(key, str)}
         return _resolved(held)
     except _BROKEN as err:
-        raise DataError(f"refused: {err or type(err).__name__}", source=source) from err
+        # What other errors say is about the unpickler's inside.
+        problem = str(err) if isinstance(err, pickle.UnpicklingError) else "it is damaged"
+        raise DataError(f"is not a pickle of arrays ({problem}); get the file anew", source=source) from err
 
 
 def _resolved(value: object) -> object:

@@ -7,6 +7,7 @@ unpacked to, whatever else is there.
 from __future__ import annotations
 
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,8 +50,8 @@ def load_cifar10(path: Path) -> LoadedImages:
     try:
         with tarfile.open(path) as archive:
             return _load(lambda member: _read_member(archive, member, path), path)
-    except (tarfile.TarError, OSError, EOFError) as err:
-        raise DataError(f"is not a readable tar archive: {err}", source=path) from err
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as err:
+        raise DataError(f"is not a readable tar archive ({err}); download it anew", source=path) from err
 
 
 def _load(read: _ReadMember, path: Path) -> LoadedImages:

@@ -121,7 +121,9 @@ def check_images(images: LabelledImages, class_names: Sequence[str], *, source: 
     if counts.min() < LEAST_PER_CLASS:
         poor = class_names[int(counts.argmin())]
         raise DataError(
-            f"class {poor!r} has {counts.min()} image(s); at least {LEAST_PER_CLASS} of each are needed", source=source
+            f"class {poor!r} has {counts.min()} image(s); at least {LEAST_PER_CLASS} of each are needed: "
+            "add some, or remove the class",
+            source=source,
         )
     if images.pixels.dtype != np.uint8 and not (
         np.isfinite(images.pixels).all() and images.pixels.min() >= 0 and images.pixels.max() <= 1

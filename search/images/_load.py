@@ -34,7 +34,7 @@ def load_images(
             archive or folder, or an .npz file with arrays x and y.
         seed: Of the split; the same seed gives the same split.
         resolution: Height and width to resize to, in pixels, >= 4; as the images are if None (pictures in
-            folders: 32).
+            folders must then be of one size).
         limit: Most images to keep, those of a given test part counted apart, >= 10; all if None.
 
     Raises:
@@ -45,6 +45,7 @@ def load_images(
     if limit is not None and limit < 10:
         raise DataError(f"limit must be at least 10, not {limit}", source=source)
     loaded = _load(source, resolution)
+    _check_size(loaded.images, source)
     parts = [loaded.images] if loaded.test is None else [loaded.images, loaded.test]
     rng = np.random.default_rng(seed)
     if limit is not None:
@@ -79,6 +80,12 @@ def resized(images: LabelledImages, resolution: int | None) -> LabelledImages:
     size = (resolution, resolution)
     changed = functional.interpolate(pixels, size=size, mode="bilinear", antialias=True).clamp(0, 1)
     return LabelledImages(changed.permute(0, 2, 3, 1).contiguous().numpy(), images.labels)
+
+
+def _check_size(images: LabelledImages, source: str | Path) -> None:
+    height, width = images.pixels.shape[1:3]
+    if min(height, width) < _LEAST_RESOLUTION:
+        raise DataError(f"has images of {width}x{height} pixels; at least 4x4 are needed", source=source)
 
 
 def _load(source: str | Path, resolution: int | None) -> LoadedImages:

@@ -31,9 +31,9 @@ def load_npz(path: Path) -> LoadedImages:
             if sum(member.file_size for member in archive.infolist()) > _TOTAL_BYTES:
                 raise DataError(f"unpacks to more than {_TOTAL_BYTES} bytes", source=path)
         with np.load(path, allow_pickle=False) as loaded:
-            arrays = {name: loaded[name] for name in ("x", "y", "x_test", "y_test") if name in loaded}
+            arrays = {name: np.asarray(loaded[name]) for name in ("x", "y", "x_test", "y_test") if name in loaded}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as err:
-        raise DataError(f"is not a readable .npz archive: {err}", source=path) from err
+        raise DataError(f"is not a readable .npz archive ({err}); write or copy it anew", source=path) from err
     if not {"x", "y"} <= arrays.keys() or ("x_test" in arrays) != ("y_test" in arrays):
         raise DataError("must hold the arrays x and y, and x_test and y_test both or neither", source=path)
     _check_labels(arrays["y"], "y", path)
@@ -76,5 +76,6 @@ def _labelled(
         raise DataError(f"x{suffix} must be uint8 or floats from 0 to 1, not {pixels.dtype}", source=path)
     if not np.isin(labels, numbers).all():
         raise DataError(f"y{suffix} holds classes that y has not", source=path)
-    values = pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is beyond float32 is refused with all that lies outside 0 to 1
+        values = pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32)
     return LabelledImages(values, np.searchsorted(numbers, labels).astype(np.int64))  # type: ignore[arg-type]

@@ -79,27 +79,27 @@ def test_a_command_is_refused_and_not_run(tmp_path: Path, protocol: int, wrap: o
     "function", [eval, exec, open, getattr, __import__, np.load, np.fromfile, Path.unlink, pickle.loads]
 )
 def test_other_names_are_refused(function: object) -> None:
-    with pytest.raises(DataError, match="refused"):
+    with pytest.raises(DataError, match="not a pickle of arrays"):
         read(pickle.dumps(Attack(function, "canary")))
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "refused"),
-        (b"\x80\x04", "refused"),
-        (b"not a pickle", "refused"),
-        (pickle.dumps(np.zeros(3))[:-9], "refused"),
-        (pickle.dumps(np.array([{}, []], dtype=object)), "refused"),
-        (pickle.dumps(np.zeros(2, dtype=[("a", "u1")])), "refused"),
+        (b"", "not a pickle of arrays"),
+        (b"\x80\x04", "not a pickle of arrays"),
+        (b"not a pickle", "not a pickle of arrays"),
+        (pickle.dumps(np.zeros(3))[:-9], "not a pickle of arrays"),
+        (pickle.dumps(np.array([{}, []], dtype=object)), "not a pickle of arrays"),
+        (pickle.dumps(np.zeros(2, dtype=[("a", "u1")])), "not a pickle of arrays"),
         (pickle.dumps(np.zeros(2, dtype="U4")), "'U4' are not accepted"),
-        (pickle.dumps([np.zeros(2)]), "refused"),
+        (pickle.dumps([np.zeros(2)]), "not a pickle of arrays"),
         (pickle.dumps({"data": {"nested": 1}}), "a dict where"),
         (pickle.dumps(slice(1, 2)), "builtins.slice"),
         (b"cnumpy\nndarray\n(I3\nI4\ntR.", "in a way that NumPy does not write"),
         (b"c_codecs\nencode\n(Vabc\nVrot13\ntR.", "something else than latin-1"),
-        (b"\x82\x01.", "refused"),  # an extension code
-        (b"Pname\n.", "refused"),  # a persistent id
+        (b"\x82\x01.", "not a pickle of arrays"),  # an extension code
+        (b"Pname\n.", "not a pickle of arrays"),  # a persistent id
     ],
 )
 def test_damaged_and_odd_pickles_are_refused(content: bytes, message: str) -> None:
@@ -127,7 +127,7 @@ ODD_SHAPES = [
 
 @pytest.mark.parametrize("shape", ODD_SHAPES)
 def test_a_shape_that_does_not_fit_the_bytes_is_refused(shape: str) -> None:
-    with pytest.raises(DataError, match="refused: an array in it"):
+    with pytest.raises(DataError, match=r"not a pickle of arrays \(an array in it"):
         read(array_pickle(shape, b"abc"))
 
 

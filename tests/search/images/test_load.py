@@ -5,6 +5,7 @@ import importlib.util
 import io
 import pickle
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -151,12 +152,13 @@ def pictures(tmp_path: Path) -> Path:
                 tmp_path / name / f"{number}.png"
             )
     (tmp_path / "cats" / "notes.txt").write_text("no picture")
-    (tmp_path / "empty").mkdir()
+    (tmp_path / ".thumbnails").mkdir()
+    (tmp_path / "__MACOSX").mkdir()
     return tmp_path
 
 
 def test_each_folder_is_a_class(pictures: Path) -> None:
-    data = load_images(pictures)
+    data = load_images(pictures, resolution=32)
     assert_sound(data)
     assert data.image_shape == (32, 32, 3)
     assert data.class_names == ("cats", "dogs")
@@ -166,15 +168,27 @@ def test_each_folder_is_a_class(pictures: Path) -> None:
 
 def test_pictures_that_are_all_grey_have_one_channel(pictures: Path) -> None:
     for file in pictures.glob("*/*.png"):
-        Image.new("L", (16, 16), 77).save(file)
-    assert load_images(pictures).image_shape == (32, 32, 1)
+        Image.new("L", (16, 12), 77).save(file)
+    assert load_images(pictures).image_shape == (12, 16, 1)
+
+
+def test_pictures_of_several_sizes_need_a_resolution(pictures: Path) -> None:
+    with pytest.raises(DataError, match=r"cats/1\.png': has 30x21 pixels where others have 30x20; choose a resolution"):
+        load_images(pictures)
+
+
+def test_a_class_without_pictures_is_named(pictures: Path) -> None:
+    (pictures / "mice").mkdir()
+    (pictures / "mice" / "notes.txt").write_text("no picture")
+    with pytest.raises(DataError, match="mice': is a class without pictures; add some, or remove the folder"):
+        load_images(pictures, resolution=16)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40)])
 def test_a_damaged_picture_is_named(pictures: Path, content: bytes) -> None:
     (pictures / "dogs" / "3.png").write_bytes(content)
     with pytest.raises(DataError, match=r"3\.png.*not a readable picture"):
-        load_images(pictures)
+        load_images(pictures, resolution=32)
 
 
 def test_a_picture_cut_short_is_named(pictures: Path) -> None:
@@ -182,20 +196,20 @@ def test_a_picture_cut_short_is_named(pictures: Path) -> None:
     content = (pictures / "dogs" / "3.png").read_bytes()
     (pictures / "dogs" / "3.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"3\.png.*not a readable picture"):
-        load_images(pictures)
+        load_images(pictures, resolution=32)
 
 
 def test_a_decompression_bomb_is_refused(pictures: Path) -> None:
     Image.new("1", (9000, 9000)).save(pictures / "dogs" / "3.png")
     with pytest.raises(DataError, match="too many"):
-        load_images(pictures)
+        load_images(pictures, resolution=32)
 
 
 def test_a_class_with_too_few_pictures_is_named(pictures: Path) -> None:
     (pictures / "few").mkdir()
     Image.new("L", (8, 8)).save(pictures / "few" / "1.png")
-    with pytest.raises(DataError, match="class 'few' has 1"):
-        load_images(pictures)
+    with pytest.raises(DataError, match=r"class 'few' has 1 .*add some"):
+        load_images(pictures, resolution=32)
 
 
 def test_a_single_class_and_no_class_are_refused(tmp_path: Path) -> None:
@@ -284,6 +298,25 @@ def test_odd_cifar_10_is_refused(tmp_path: Path, members: dict[str, object], mes
         load_images(source)
 
 
+def test_a_damaged_member_is_named(tmp_path: Path) -> None:
+    path = write_cifar(tmp_path, cifar_members()) / "cifar-10-batches-py" / "data_batch_3"
+    for content in (b"", b"junk", path.read_bytes()[:500]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"data_batch_3': is not a pickle of arrays \(.+\); get the file"):
+            load_images(tmp_path)
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_an_archive_with_flipped_bytes_is_refused(tmp_path: Path, place: float) -> None:
+    path = write_cifar_archive(tmp_path / "c.tar.gz", cifar_members())
+    content = bytearray(path.read_bytes())
+    for index in range(int(len(content) * place), int(len(content) * place) + 6):
+        content[index] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"c\.tar\.gz"):
+        load_images(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", bytes(1024)])
 def test_an_archive_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c.tar.gz").write_bytes(content)
@@ -347,6 +380,9 @@ def test_arrays_are_read(tmp_path: Path) -> None:
         ({"x": X, "y": Y[:, None]}, "whole numbers"),
         ({"x": X.astype(np.float32), "y": Y}, "lie in 0 to 1"),
         ({"x": np.full(X.shape, np.nan), "y": Y}, "finite"),
+        ({"x": X * 1e300, "y": Y}, "lie in 0 to 1"),
+        ({"x": X[:, :2, :3], "y": Y}, "3x2 pixels; at least 4x4"),
+        ({"x": X, "y": np.arange(40)}, "class '0' has 1 image"),
         ({"x": X, "y": np.zeros(40, int)}, "1 class"),
         ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "classes that y has not"),
         ({"x": X, "y": Y, "x_test": X[:, :5], "y_test": Y}, "different shapes"),
@@ -363,3 +399,17 @@ def test_a_damaged_npz_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"not a readable \.npz"):
         load_images(tmp_path / "a.npz")
+
+
+def test_an_npz_cut_short_or_with_foreign_members_is_refused(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "a.npz", x=X, y=Y)
+    content = path.read_bytes()
+    for length in (len(content) // 2, len(content) - 30):
+        path.write_bytes(content[:length])
+        with pytest.raises(DataError, match=r"a\.npz': is not a readable .*write or copy it anew"):
+            load_images(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", b"junk")
+        archive.writestr("y.npy", b"junk")
+    with pytest.raises(DataError, match=r"a\.npz': y must be whole numbers"):
+        load_images(path)
