@@ -30,6 +30,10 @@ class Processes(Engine):
     A worker that is killed, crashes, writes nonsense or is silent for too long is replaced, and its job is done again,
     3 times at most.  Workers are started when there is work for them and end with this process, however it ends.
 
+    Memory grows with the number of workers: each has some 180 MiB for torch, its own copies of the shared weights and
+    of the images that are scored on (float32), and the activations of 256 images.  A worker that trains holds all
+    images.  The private folder, in TMPDIR, holds the images and one snapshot of the shared weights.
+
     Args:
         count: Workers, >= 1; more than there are processors gain nothing.
         evaluation_limit_s: Longest time that scoring one network may take.
@@ -146,6 +150,7 @@ class _Training(Task):
         if self.error is None:
             try:
                 network = self._request.job.network.with_weights(read_arrays(self._request.trained))
+                self._request.trained.unlink()
             except (NetworkError, SafetensorError, OSError) as err:
                 raise nonsense(err) from err
             self._trained = trained_in(answer, network)

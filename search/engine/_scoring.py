@@ -9,13 +9,8 @@ from torch import Tensor
 
 from search.augmentation import labels_to_torch, to_torch
 from search.images import Images, Labels
-from search.unfolded import (
-    SCORED_AT_ONCE,
-    FixedStatistics,
-    RecordingStatistics,
-    UnfoldedNetwork,
-    Weights,
-)
+from search.training import recorded_statistics
+from search.unfolded import SCORED_AT_ONCE, FixedStatistics, UnfoldedNetwork, Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +49,8 @@ def score(unfolded: UnfoldedNetwork, weights: Weights, images: ScoringImages) ->
         weights: Shared weights, as `own_weights` returns them.
         images: What to calibrate and score on.
     """
-    recording, right = RecordingStatistics(), 0
+    fixed, right = FixedStatistics(recorded_statistics(unfolded, weights, images.calibration)), 0
     with torch.no_grad():
-        unfolded.run(weights, images.calibration, recording)
-        fixed = FixedStatistics(recording.statistics())
         parts = zip(
             *(torch.split(values, SCORED_AT_ONCE) for values in (images.validation, images.labels)), strict=True
         )

@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-import torch
 from torch import Tensor
 
 from profiler.errors import PocketnasError
@@ -24,6 +23,7 @@ from search.engine._files import read_images, read_scoring_images, read_tensors,
 from search.engine._requests import EvaluationRequest, TrainingRequest, read_request
 from search.engine._scoring import ScoringImages, own_weights, score
 from search.images import ImageData
+from search.threads import torch_threads
 from search.unfolded import UnfoldedNetwork
 
 
@@ -35,13 +35,13 @@ def main(folder: str) -> None:
     """
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    torch.set_num_threads(1)
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, folder), daemon=True).start()
     worker = _Worker(answers)
-    worker.say(READY)
-    while True:
-        worker.serve(requests.get())
+    with torch_threads(1):
+        worker.say(READY)
+        while True:
+            worker.serve(requests.get())
 
 
 def _listen(requests: queue.SimpleQueue[bytes], folder: str) -> None:
