@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import kendalltau, norm
 
-from search.spaces.nasbench201 import NasBench201Genotype, NasBench201Params, NasBench201Space
+from search.spaces.nasbench201 import OPERATIONS, NasBench201Genotype
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,8 +32,8 @@ _LEVELS = (0.20, 0.45, 0.60, 0.76, 0.82, 0.865, 0.895, 0.913, 0.9274, 0.932, 0.9
 """Accuracy at shares of the living cells, from the worst up; from 0.87 on those of the open accuracies."""
 
 _RIDGE = 30.0
-_STRUCTURAL = 26
-"""The last columns of the space's features: what is on each way through the cell, not on each edge."""
+_WAYS = ((3,), (0, 4), (1, 5), (0, 2, 5))
+"""Edges of each way from a cell's input to its output."""
 
 _ITERATIONS = 60
 _HELD_OUT = 300
@@ -93,13 +93,29 @@ def complete(cells: Sequence[str], published: dict[str, float], seed: int = 0) -
 
 
 def _inputs(genotypes: Sequence[NasBench201Genotype]) -> Floats:
-    """Return the space's features and the products of the structural ones, standardised, with a constant."""
-    plain = NasBench201Space(NasBench201Params((32, 32, 3), 10)).features(genotypes)
-    ways = plain[:, -_STRUCTURAL:]
-    rows, columns = np.triu_indices(_STRUCTURAL)
-    both = np.hstack([plain, ways[:, rows] * ways[:, columns]])
+    """Return what is on each edge, what is on each way, and products of the latter, standardised, with a constant.
+
+    These are the table's own, and not the features by which the space's searches learn.
+    """
+    edges, ways = _structure(genotypes)
+    rows, columns = np.triu_indices(ways.shape[1])
+    both = np.hstack([edges, ways, ways[:, rows] * ways[:, columns]])
     both = both[:, both.std(axis=0) > 0]
     return np.hstack([np.ones((len(both), 1)), (both - both.mean(axis=0)) / both.std(axis=0)])
+
+
+def _structure(genotypes: Sequence[NasBench201Genotype]) -> tuple[Floats, Floats]:
+    """Return one-hot live operations of each edge, and how often each operation is on each way and in all."""
+    live = np.array([[OPERATIONS.index(operation) for operation in genotype.live] for genotype in genotypes])
+    one_hot = (live[:, :, None] == np.arange(len(OPERATIONS))).astype(np.float64)
+    on_edges = one_hot[:, :, 1:]
+    opened = [(live[:, way] > 0).all(axis=1).astype(np.float64)[:, None] for way in _WAYS]
+    counts = [there * on_edges[:, way].sum(axis=1) for there, way in zip(opened, _WAYS, strict=True)]
+    convolutions = [OPERATIONS.index("nor_conv_1x1") - 1, OPERATIONS.index("nor_conv_3x3") - 1]
+    depth = np.max([count[:, convolutions].sum(axis=1) for count in counts], axis=0)[:, None]
+    by_way = [column for pair in zip(opened, counts, strict=True) for column in pair]
+    ways = np.hstack([*by_way, on_edges.sum(axis=1), np.sum(opened, axis=0), depth])
+    return one_hot.reshape(len(genotypes), -1), ways
 
 
 def _tobit(
