@@ -132,7 +132,7 @@ class NasBench201Space(SearchSpace[NasBench201Genotype]):
         return self._uniform(next(operation for operation in work if operation in self._operations))
 
     def features(self, genotypes: Sequence[NasBench201Genotype]) -> npt.NDArray[np.float64]:
-        """Return what is live on each edge and on each way from input to output. Shape: (n, 56)."""
+        """Return what is live on each edge and on each way from input to output. Shape: (n, 75)."""
         return features(genotypes)
 
     def encode(self, genotype: NasBench201Genotype) -> dict[str, object]:
