@@ -223,7 +223,7 @@ class _Stateless(nn.Module):
 
 def _channel_shuffle(operator: ChannelShuffle, spec: TensorSpec) -> Callable[[Tensor], Tensor]:
     grouped = (operator.groups, spec.shape[3] // operator.groups)
-    return lambda values: values.unflatten(-1, grouped).transpose(-1, -2).flatten(-2)
+    return lambda values: values.reshape(*values.shape[:-1], *grouped).transpose(-1, -2).flatten(-2)
 
 
 def _concat(operator: Concat, _spec: TensorSpec) -> Callable[..., Tensor]:
