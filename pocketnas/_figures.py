@@ -43,6 +43,8 @@ def front_figure(result: SearchResult) -> Figure:
             ),
         ),
     ]
+    if result.baselines:
+        data.append(_known_networks(result))
     if missed:
         data.append(
             scatter(
@@ -58,6 +60,21 @@ def front_figure(result: SearchResult) -> Figure:
     layout["xaxis"]["rangemode"] = "tozero"
     layout["shapes"] = [_upright(result.budget_ms)]
     return {"data": data, "layout": layout}
+
+
+def _known_networks(result: SearchResult) -> dict[str, Any]:
+    """Known networks that were trained alike, as their device measured them."""
+    known = {(baseline.name, baseline.device): baseline for baseline in result.baselines}.values()
+    measured_ms = [baseline.measured_ms for baseline in known]
+    lows_ms, highs_ms = [b.measured_low_ms for b in known], [b.measured_high_ms for b in known]
+    return scatter(
+        "known networks, trained alike",
+        measured_ms,
+        [100 * baseline.accuracy for baseline in known],
+        labels=[baseline.name for baseline in known],
+        marker={"color": SOFT, "size": 10, "symbol": "diamond"},
+        error_x=_interval(measured_ms, lows_ms, highs_ms, SOFT),
+    )
 
 
 def calibration_figure(result: SearchResult) -> Figure:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from search.progress import SearchProgress
 
 Advance = Callable[[int, int], None]
 """Called with how many items are done and how many there are; the total may change on the way."""
+
+OnSearchStep = Callable[["SearchProgress"], None]
+"""Called after each step of a search."""
 
 
 class Observer(Protocol):
@@ -23,4 +29,8 @@ class Observer(Protocol):
 
     def progress(self, title: str) -> AbstractContextManager[Advance]:
         """Open a step; the function that it yields is called as items are done."""
+        ...
+
+    def search(self, title: str) -> AbstractContextManager[OnSearchStep]:
+        """Open a search; the function that it yields is called after each of its steps."""
         ...

@@ -1,80 +1,142 @@
-"""Owns the training of finalists: each by itself, from random weights, resumable."""
+"""Owns the training of networks to be compared: all alike, each by itself from random weights, resumable.
+
+How long is said by the work there is and not by a clock, so the same search trains the same everywhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pocketnas._observer import Observer
-from pocketnas.result import Candidate
+from profiler.errors import ConfigError
+from profiler.near_names import nearest
 from profiler.network import Network
+from search.augmentation import AUGMENTATIONS
+from search.engine import Engine, TrainingJob
+from search.errors import SearchError, TrainingError
 from search.images import ImageData
-from search.spaces import CarsSpace
-from search.training import TrainingParams, train_network, training_digest
+from search.training import TrainedNetwork, TrainingParams, training_digest
 
 CHECKPOINTS_FOLDER = "training"
 
+_WORK_MACS = 3e12
+"""Multiply-accumulates forward in all trainings of a search together: some 13 minutes on two cores."""
+
+_LEAST_MACS = 4e6
+"""A network with fewer takes as long as one of so many, since what surrounds the sums then takes most."""
+
+_LEAST_EPOCHS, _MOST_EPOCHS = 8, 60
+_SHOWN_CHARS = 60
+
 
 @dataclass(frozen=True)
-class Trained:
-    """A candidate with its own weights.
+class ToTrain:
+    """A network to train.
 
     Attributes:
-        candidate: As the search found it.
-        network: With the trained weights, batch norm folded.
-        validation_accuracy: Orders the finalists.
+        name: Names its checkpoint.
+        network: The network; weights do not matter.
+        input_parts: As its search space tells them; none for a network of no space.
     """
 
-    candidate: Candidate
+    name: str
     network: Network
-    validation_accuracy: float
+    input_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def train_finalists(
-    candidates: Sequence[Candidate],
-    space: CarsSpace,
-    data: ImageData,
-    folder: Path,
-    observer: Observer,
-    *,
-    epochs: int,
-    seed: int,
-) -> list[Trained]:
-    """Train each candidate by itself, or go on with its checkpoint; other settings train anew beside it.
+def training_settings(augmentation: str) -> TrainingParams:
+    """Return the settings of a final training with an augmentation by its name.
+
+    Raises:
+        ConfigError: There is none of this name; the nearest one is told.
+    """
+    if augmentation not in AUGMENTATIONS:
+        shown = augmentation[:_SHOWN_CHARS]
+        raise ConfigError(f"unknown augmentation {shown!r}{nearest(shown, AUGMENTATIONS)}", key="--augmentation")
+    return TrainingParams(augmentation=AUGMENTATIONS[augmentation])
+
+
+def epochs_for(networks: Iterable[Network], images: int) -> tuple[int, str]:
+    """Return how many epochs a search trains its finalists and what is compared with them, and why.
 
     Args:
-        candidates: What to train.
-        space: Their search space.
+        networks: All that will be trained, or stand for it.
+        images: Number of training images.
+    """
+    macs = [max(network.cost().macs, _LEAST_MACS) for network in networks]
+    epoch_macs = images * math.fsum(macs)
+    epochs = min(max(int(_WORK_MACS / epoch_macs), _LEAST_EPOCHS), _MOST_EPOCHS)
+    return epochs, (
+        f"follows from the work: an epoch of {len(macs)} networks over {images} images is {epoch_macs / 1e9:.3g} G "
+        f"MACs, of {_WORK_MACS / 1e9:.3g} G in all; at least {_LEAST_EPOCHS}, at most {_MOST_EPOCHS}"
+    )
+
+
+class Trainer:
+    """Trains networks with the same settings, images and seed.
+
+    Args:
         data: Images to learn from and to validate on.
         folder: Folder of the search; a checkpoint of each training goes beneath it.
         observer: Who is told how it goes.
-        epochs: Epochs of each training.
+        engine: Where trainings run.
+        params: Settings of all of them.
         seed: Of initial weights and of the order of images.
-
-    Raises:
-        TrainingError: A training diverged.
     """
-    checkpoints = folder / CHECKPOINTS_FOLDER
-    checkpoints.mkdir(exist_ok=True)
-    trained, params = [], TrainingParams(epochs=epochs)
-    with observer.progress(f"training {len(candidates)} finalists, epochs") as advance:
-        for place, candidate in enumerate(candidates):
 
-            def on_epoch(epoch: int, _loss: float, before: int = place * epochs) -> None:
-                advance(before + epoch + 1, epochs * len(candidates))
+    def __init__(
+        self, data: ImageData, folder: Path, observer: Observer, engine: Engine, params: TrainingParams, *, seed: int
+    ) -> None:
+        self.params = params
+        self._data, self._folder, self._observer = data, folder / CHECKPOINTS_FOLDER, observer
+        self._engine, self._seed = engine, seed
+        self._done: dict[str, TrainedNetwork | SearchError] = {}
 
-            genotype = space.decode(candidate.genotype)
-            network, parts = space.lower(genotype), space.input_parts(genotype)
-            digest = training_digest(network, data, params, input_parts=parts, seed=seed)
-            done = train_network(
-                network,
-                data,
-                params,
-                input_parts=parts,
-                seed=seed,
-                checkpoint=checkpoints / f"{candidate.name}-{digest}.safetensors",
-                on_epoch=on_epoch,
-            )
-            trained.append(Trained(candidate, done.network, done.validation_accuracy))
-    return trained
+    def train(self, networks: Sequence[ToTrain], title: str) -> dict[str, TrainedNetwork | TrainingError]:
+        """Train networks, or go on with their checkpoints; what this trainer has trained before is only returned.
+
+        Args:
+            networks: What to train; each name stands for one structure.
+            title: What they are, for the observer.
+
+        Returns:
+            By name: the trained network, or why its training went astray.
+
+        Raises:
+            SearchError: A training could not be run at all.
+        """
+        new = [entry for entry in networks if entry.name not in self._done]
+        if new:
+            self._folder.mkdir(exist_ok=True)
+            self._done |= zip((entry.name for entry in new), self._train(new, title), strict=True)
+        return {entry.name: _usable(self._done[entry.name]) for entry in networks}
+
+    def _train(self, networks: Sequence[ToTrain], title: str) -> list[TrainedNetwork | SearchError]:
+        jobs = [self._job(entry) for entry in networks]
+        epochs = [0] * len(jobs)
+        with self._observer.progress(f"training {len(jobs)} {title}, epochs") as advance:
+
+            def on_epoch(place: int, epoch: int, _loss: float) -> None:
+                epochs[place] = epoch + 1
+                advance(sum(epochs), self.params.epochs * len(jobs))
+
+            return self._engine.train(jobs, self._data, on_epoch=on_epoch)
+
+    def _job(self, entry: ToTrain) -> TrainingJob:
+        digest = training_digest(entry.network, self._data, self.params, input_parts=entry.input_parts, seed=self._seed)
+        return TrainingJob(
+            entry.network,
+            self.params,
+            self._seed,
+            entry.input_parts,
+            checkpoint=self._folder / f"{entry.name}-{digest}.safetensors",
+        )
+
+
+def _usable(found: TrainedNetwork | SearchError) -> TrainedNetwork | TrainingError:
+    if isinstance(found, SearchError) and not isinstance(found, TrainingError):
+        raise found
+    return found

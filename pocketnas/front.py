@@ -2,48 +2,82 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat
 
 from pocketnas._json_file import JsonFile, Part
-from pocketnas.result import Candidate, Generation
+from pocketnas.result import Candidate, Generation, Target
+from search.spaces.settings import SpaceSettings
 
 if TYPE_CHECKING:
     from search.images import ImageData
-    from search.spaces import CarsSpace
+    from search.space import SearchSpace
 
 PREDICTOR_NAME = "predictor.safetensors"
 
 
-class SpaceSettings(Part):
-    """A search space without the images that give it its input and its classes.
+def space_for(settings: SpaceSettings, data: ImageData) -> SearchSpace[Any]:
+    """Return the space of some settings for networks that classify images.
+
+    Raises:
+        SearchError: A setting is out of range for them.
+    """
+    return settings.space_for(data)
+
+
+class SearchedDevice(Part):
+    """A device that a search predicted for.
 
     Attributes:
-        kind: Which space.
-        cells: Cells in a row.
-        channels: Channels of a node before the first reduction.
-        nodes: Nodes of a cell.
+        device: Its name.
+        runtime: Runtime on it.
+        threads: Threads of the runtime.
+        predictor: File name of what the search went by.
     """
 
-    kind: Literal["cars"] = "cars"
-    cells: int = 5
-    channels: int = 8
-    nodes: int = 4
+    device: str
+    runtime: str
+    threads: int
+    predictor: str = PREDICTOR_NAME
 
-    def space_for(self, data: ImageData) -> CarsSpace:
-        """Return the space for networks that classify these images.
+
+class SearchedTarget(Target):
+    """What one network was searched for, and what may be it.
+
+    Attributes:
+        candidates: Names, in the order in which they should be tried.
+    """
+
+    candidates: tuple[str, ...]
+
+
+class ImageChoice(Part):
+    """Which images, and how many of what size.
+
+    Attributes:
+        name: Name or path, as load_images takes them.
+        resolution: Height and width in pixels; None for what they have.
+        limit: Most images; None for all.
+    """
+
+    name: str
+    resolution: int | None = None
+    limit: int | None = None
+
+    def load(self, seed: int) -> ImageData:
+        """Return the images, split by a seed.
 
         Raises:
-            SearchError: A setting is out of range for them.
+            DataError: There are none, or they are not fit to train on.
         """
-        from search.spaces import CarsParams, CarsSpace
+        from search.images import load_images
 
-        return CarsSpace(CarsParams(data.image_shape, data.classes, self.cells, self.channels, self.nodes))
+        return load_images(self.name, seed=seed, resolution=self.resolution, limit=self.limit)
 
 
 class FoundFront(JsonFile):
-    """All of front.json.  The predictor that the search went by lies beside it.
+    """All of front.json.  The predictors that the search went by lie beside it.
 
     Attributes:
         created_at: When the search ended, ISO 8601 in UTC.
@@ -60,6 +94,12 @@ class FoundFront(JsonFile):
             the number; `on_front` tells which is which.
         generations: Progress of the search.
         durations_s: How long each step so far took, by its name.
+        resolution: Height and width that the images were resized to; None for what they have.
+        limit_images: Most images that were used; None for all.
+        algorithm: What searched.
+        devices: All devices that were searched for; empty in files from before there were several.
+        targets: What networks were searched for; empty likewise.
+        known: Keys of the networks that the search itself measured: predictions of these prove nothing.
     """
 
     file_name: ClassVar[str] = "front.json"
@@ -78,3 +118,30 @@ class FoundFront(JsonFile):
     front: tuple[Candidate, ...]
     generations: tuple[Generation, ...]
     durations_s: dict[str, float]
+    resolution: int | None = None
+    limit_images: int | None = None
+    algorithm: str = "cars"
+    devices: tuple[SearchedDevice, ...] = ()
+    targets: tuple[SearchedTarget, ...] = ()
+    known: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> ImageChoice:
+        """The images."""
+        return ImageChoice(name=self.data, resolution=self.resolution, limit=self.limit_images)
+
+    @property
+    def searched_on(self) -> tuple[SearchedDevice, ...]:
+        """All devices that were searched for, at least one."""
+        return self.devices or (SearchedDevice(device=self.device, runtime=self.runtime, threads=self.threads),)
+
+    @property
+    def wanted(self) -> tuple[SearchedTarget, ...]:
+        """What networks were searched for, at least one target."""
+        only = SearchedTarget(
+            devices=(self.device,),
+            budget_ms=self.budget_ms,
+            budget_reason=self.budget_reason,
+            candidates=tuple(candidate.name for candidate in self.front),
+        )
+        return self.targets or (only,)

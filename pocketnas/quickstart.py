@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 from pydantic import FiniteFloat, JsonValue
 
 from pocketnas._json_file import JsonFile
 from pocketnas._observer import Observer
-from pocketnas.front import PREDICTOR_NAME, SpaceSettings
-from pocketnas.profiling import measure_workloads, space_workloads
+from pocketnas.front import ImageChoice
+from pocketnas.learning import ProfileParams
 from pocketnas.result import SearchResult
-from pocketnas.searching import Budget, SearchParams, search, typical_budget
-from pocketnas.verify import LOCK_WAIT_S, STORE_NAME, VerifyParams, verify
-from predictor import NetworkPredictor
-from profiler.backends import open_backend
+from pocketnas.road import Question, RoadParams, search_on_devices
+from pocketnas.searching import SearchParams
+from pocketnas.targets import Wish
+from pocketnas.verify import VerifyParams
 from profiler.devices import Device
 from profiler.errors import ConfigError
 from profiler.measure import Protocol
-from profiler.store import Store
-from profiler.table import table_of
 from search.algorithms import EvolutionParams
-from search.images import load_images
-from search.spaces import CarsSpace
+from search.spaces.settings import CarsSettings, SpaceSettings
 
 
 @dataclass(frozen=True)
@@ -37,20 +32,12 @@ class Plan:
     Attributes:
         name: Of the plan.
         space: The search space.
-        kernels: Most kernels to measure.
-        networks: Whole networks to measure.
-        protocol: How kernels and networks are measured; kernels share processes as the device asks for.
-        search: Settings of the search.
-        verify: Settings of what follows it.
+        road: Settings of each step.
     """
 
     name: str
     space: SpaceSettings
-    kernels: int
-    networks: int
-    protocol: Protocol
-    search: SearchParams
-    verify: VerifyParams
+    road: RoadParams
 
     @property
     def key(self) -> str:
@@ -60,25 +47,28 @@ class Plan:
 
 FAST = Plan(
     name="fast",
-    space=SpaceSettings(cells=3, channels=24, nodes=3),
-    kernels=120,
-    networks=16,
-    protocol=Protocol(rounds=6, max_rounds=8),
-    search=SearchParams(
-        EvolutionParams(population=16, generations=4, warmup_epochs=20, generation_epochs=4), candidates=10
+    space=CarsSettings(cells=3, channels=24, nodes=3),
+    road=RoadParams(
+        ProfileParams(kernels=120, networks=16, protocol=Protocol(rounds=6, max_rounds=8)),
+        SearchParams(
+            evolution=EvolutionParams(population=16, generations=4, warmup_epochs=20, generation_epochs=4),
+            candidates=10,
+        ),
+        VerifyParams(finalists=3, epochs=20),
     ),
-    verify=VerifyParams(finalists=3, epochs=20),
 )
 FULL = Plan(
     name="full",
-    space=SpaceSettings(cells=5, channels=24, nodes=4),
-    kernels=300,
-    networks=32,
-    protocol=Protocol(),
-    search=SearchParams(
-        EvolutionParams(population=24, generations=10, warmup_epochs=40, generation_epochs=5), candidates=16
+    space=CarsSettings(cells=5, channels=24, nodes=4),
+    road=RoadParams(
+        ProfileParams(kernels=300, networks=32),
+        SearchParams(
+            evolution=EvolutionParams(population=24, generations=10, warmup_epochs=40, generation_epochs=5),
+            candidates=16,
+            rounds=2,
+        ),
+        VerifyParams(finalists=4, epochs=45),
     ),
-    verify=VerifyParams(finalists=4, epochs=45),
 )
 
 
@@ -135,24 +125,9 @@ def quickstart(
     folder.mkdir(parents=True, exist_ok=True)
     settings = device.model_dump(mode="json")
     _claim(folder, QuickstartCall(device=settings, data=data_name, plan=plan.key, budget_ms=budget_ms, seed=seed))
-    images = load_images(data_name, seed=seed)
-    space = plan.space.space_for(images)
-    predictor, durations_s = _learn(device, space, folder, observer, plan, seed)
-    budget = Budget(budget_ms) if budget_ms else typical_budget(predictor, space, np.random.default_rng(seed))
-    observer.note(f"budget {budget.budget_ms:.4g} ms: {budget.reason}")
-    search(
-        predictor,
-        plan.space,
-        images,
-        data_name,
-        budget,
-        folder,
-        observer,
-        plan.search,
-        seed=seed,
-        durations_s=durations_s,
-    )
-    return verify(folder, device, observer, plan.verify)
+    wish = Wish(budgets_ms=(budget_ms,) if budget_ms else ())
+    question = Question(plan.space, ImageChoice(name=data_name), wish, seed)
+    return search_on_devices(question, [device], folder, observer, plan.road)
 
 
 def _claim(folder: Path, call: QuickstartCall) -> None:
@@ -161,34 +136,3 @@ def _claim(folder: Path, call: QuickstartCall) -> None:
         call.save(folder)
     elif QuickstartCall.load(folder) != call:
         raise ConfigError("a quickstart with other settings was made here; choose another --out", path=folder)
-
-
-def _learn(
-    device: Device, space: CarsSpace, folder: Path, observer: Observer, plan: Plan, seed: int
-) -> tuple[NetworkPredictor, dict[str, float]]:
-    """Measure kernels and networks of the space and fit a predictor; also return how long both took.
-
-    The predictor of an earlier call is kept: it is what the search in the folder went by.
-    """
-    fitted = folder / PREDICTOR_NAME
-    if fitted.exists():
-        return NetworkPredictor.load(fitted), {}
-    started_s = time.monotonic()
-    with open_backend(device, wait_s=LOCK_WAIT_S) as backend, Store(folder / STORE_NAME) as store:
-        workloads = space_workloads(
-            space,
-            backend.facts().runtime,
-            kernels=plan.kernels,
-            networks=plan.networks,
-            dtype="float32",
-            rng=np.random.default_rng(seed),
-        )
-        title = f"measuring {len(workloads)} kernels and networks on {device.name}"
-        protocol = replace(plan.protocol, seed=seed, kernels_per_pack=backend.kernels_per_process)
-        measured = measure_workloads(backend, workloads, protocol, store, observer, title=title, label="profile")
-    measured_s = time.monotonic()
-    # The rows of this campaign alone: later ones are of networks that the prediction is judged by.
-    with observer.progress("fitting the predictor"):
-        predictor = NetworkPredictor().fit(table_of(measured))
-    predictor.save(fitted)
-    return predictor, {"profile": measured_s - started_s, "fit": time.monotonic() - measured_s}

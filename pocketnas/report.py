@@ -49,6 +49,7 @@ def render(result: SearchResult) -> str:
         _drawn(result),
         result=result,
         chosen=result.chosen,
+        compared=list(dict.fromkeys(baseline.against for baseline in result.baselines)),
         kernel_bars=_bars([(kernel.kernel, kernel.predicted_ms, _bound(kernel)) for kernel in result.kernels]),
         operator_bars=_bars([(_operator(cost), cost.mean_ms or 0.0, "") for cost in result.operators]),
         covered=sum(point.covered for point in result.predictor.calibration),

@@ -6,6 +6,7 @@ changes its meaning.  All latencies are in ms, all accuracies between 0 and 1, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field, FiniteFloat
@@ -14,6 +15,40 @@ from pocketnas._json_file import JsonFile, Part
 from predictor import Bound
 from profiler.measure import Verdict
 from profiler.workload import Source
+
+
+class DevicePrediction(Part):
+    """The predicted latency of a candidate on one of several devices.
+
+    Attributes:
+        device: Name of the device.
+        predicted_ms: Predicted latency, and the ends of its interval.
+        predicted_low_ms: Lower end.
+        predicted_high_ms: Upper end.
+    """
+
+    device: str
+    predicted_ms: FiniteFloat
+    predicted_low_ms: FiniteFloat
+    predicted_high_ms: FiniteFloat
+
+
+class DeviceLatency(Part):
+    """The latency of a network as one device showed it.
+
+    Attributes:
+        device: Name of the device.
+        source: "measured" or "emulated".
+        measured_ms: Median latency, and the ends of its interval.
+        measured_low_ms: Lower end.
+        measured_high_ms: Upper end.
+    """
+
+    device: str
+    source: Source
+    measured_ms: FiniteFloat
+    measured_low_ms: FiniteFloat
+    measured_high_ms: FiniteFloat
 
 
 class Candidate(Part):
@@ -29,6 +64,8 @@ class Candidate(Part):
         predicted_high_ms: Upper end; the search compared this one with the budget.
         on_front: Whether nothing else that the search ended with is predicted to be as fast and is as accurate.
             The others make up the number where its front is small. False in files from before it was recorded.
+        predictions: On each device of the search, where there are several; `predicted_ms` is then of the one on which
+            the network takes longest of those that it is meant for.
     """
 
     name: str
@@ -39,6 +76,7 @@ class Candidate(Part):
     predicted_low_ms: FiniteFloat
     predicted_high_ms: FiniteFloat
     on_front: bool = False
+    predictions: tuple[DevicePrediction, ...] = ()
 
 
 class Finalist(Candidate):
@@ -57,6 +95,11 @@ class Finalist(Candidate):
         largest_difference: Largest difference between outputs of the exported files and the trained network.
         verdict: Of the measurement; None in files written before it was recorded.
         reasons: Why the verdict is no better, "ID: detail" each.
+        accuracy_low: Lower end of the 95 % binomial interval of `accuracy`; None in files from before it was recorded.
+        accuracy_high: Upper end.
+        device: Device that `measured_ms` is of: the one on which it takes longest of those that it must keep to the
+            budget on. None in files from before there were several.
+        latencies: On each device that it was measured on; empty in files from before it was recorded.
     """
 
     tflite: str
@@ -71,6 +114,82 @@ class Finalist(Candidate):
     largest_difference: FiniteFloat
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
+    accuracy_low: FiniteFloat | None = None
+    accuracy_high: FiniteFloat | None = None
+    device: str | None = None
+    latencies: tuple[DeviceLatency, ...] = ()
+
+
+class Target(Part):
+    """What one network is searched for: a budget, and the devices that it must keep to it on.
+
+    Attributes:
+        devices: Names; on all of them the network must keep to the budget.
+        budget_ms: The latency budget.
+        budget_reason: Who chose the budget, and how.
+    """
+
+    devices: tuple[str, ...] = Field(min_length=1)
+    budget_ms: FiniteFloat = Field(gt=0)
+    budget_reason: str
+
+    def describe(self) -> str:
+        """Return the target in a few words, as in "0.5 ms on pixel4"."""
+        return f"{self.budget_ms:.4g} ms on {' and '.join(self.devices)}"
+
+
+class Choice(Target):
+    """What was found for a target.
+
+    Attributes:
+        chosen: Name of the finalist that the budget buys.
+        finalists: Names of all finalists that keep to it, best validation accuracy first.
+    """
+
+    chosen: str
+    finalists: tuple[str, ...]
+
+
+class Baseline(Part):
+    """A known network with as much latency as a finalist, trained alike and measured beside it.
+
+    Attributes:
+        name: The network with its width.
+        family: Which network it is scaled from.
+        width: Multiplier of its channels: the smallest one with which it is not faster than the finalist.
+        against: Name of the finalist.
+        device: Device of the latencies.
+        source: "measured" or "emulated".
+        tflite: Path of the .tflite file.
+        onnx: Path of the .onnx file.
+        accuracy: Of the exported .tflite on the test images, and the ends of its 95 % binomial interval.
+        accuracy_low: Lower end.
+        accuracy_high: Upper end.
+        validation_accuracy: Of the trained network on the validation images.
+        measured_ms: Median latency on the device, and the ends of its interval.
+        measured_low_ms: Lower end.
+        measured_high_ms: Upper end.
+        macs: Multiply-accumulate operations of one inference.
+        parameters: Number of weights.
+    """
+
+    name: str
+    family: str
+    width: FiniteFloat
+    against: str
+    device: str
+    source: Source
+    tflite: str
+    onnx: str
+    accuracy: FiniteFloat
+    accuracy_low: FiniteFloat
+    accuracy_high: FiniteFloat
+    validation_accuracy: FiniteFloat
+    measured_ms: FiniteFloat
+    measured_low_ms: FiniteFloat
+    measured_high_ms: FiniteFloat
+    macs: int
+    parameters: int
 
 
 class Dropped(Candidate):
@@ -259,18 +378,57 @@ class PredictorInfo(Part):
     calibration: tuple[CalibrationPoint, ...]
 
 
+class DeviceResult(Part):
+    """What belongs to one of several devices.
+
+    Attributes:
+        device: Name of the device.
+        source: Where its latencies come from.
+        measurement: Where and how was measured.
+        predictor: What its latencies were predicted by.
+    """
+
+    device: str
+    source: Source
+    measurement: MeasurementInfo
+    predictor: PredictorInfo
+
+
+class TrainingInfo(Part):
+    """How the finalists, and the known networks beside them, were trained.
+
+    Attributes:
+        epochs: Passes over the training images, the same for all.
+        reason: Who chose them, and how.
+        settings: All settings, in words.
+    """
+
+    epochs: int
+    reason: str
+    settings: str
+
+
 class SearchResult(JsonFile):
     """All of result.json.
+
+    A search for several budgets or devices has a line of `choices` for each; the fields for one device and one
+    budget are then those of the first device and the largest budget.
 
     Attributes:
         device: Name of the device.
         source: Where its latencies come from: "measured" or "emulated".
         budget_ms: The latency budget.
         budget_reason: Who chose the budget, and how.
-        finalists: Best validation accuracy first; the first is the chosen one.
+        finalists: Best validation accuracy first; the first is the chosen one. Of several choices, those of the first
+            choice come first.
         dropped: Candidates that did not make it.
         front: Candidates of the search as they were predicted, before any of them was measured: its front, and
             what makes up the number; `on_front` tells which is which.
+        choices: The network for each budget and device; empty in files from before there were several.
+        devices: What belongs to each device, where there are several.
+        baselines: Known networks of as much latency beside finalists.
+        training: How all of these were trained; None in files from before it was recorded.
+        algorithm: What searched.
     """
 
     file_name: ClassVar[str] = "result.json"
@@ -295,8 +453,29 @@ class SearchResult(JsonFile):
     operators: tuple[OperatorCost, ...]
     operators_note: str
     durations_s: dict[str, float]
+    choices: tuple[Choice, ...] = ()
+    devices: tuple[DeviceResult, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    training: TrainingInfo | None = None
+    algorithm: str = "cars"
 
     @property
     def chosen(self) -> Finalist:
         """The finalist that the budget buys: the most accurate one on validation images."""
         return self.finalists[0]
+
+    def finalist(self, name: str) -> Finalist:
+        """Return a finalist by its name."""
+        return next(finalist for finalist in self.finalists if finalist.name == name)
+
+    def latencies(self, finalist: Finalist, devices: Sequence[str]) -> list[DeviceLatency]:
+        """Return what a finalist takes on each of some devices, in their order."""
+        only = DeviceLatency(
+            device=finalist.device or self.device,
+            source=self.source,
+            measured_ms=finalist.measured_ms,
+            measured_low_ms=finalist.measured_low_ms,
+            measured_high_ms=finalist.measured_high_ms,
+        )
+        known = {latency.device: latency for latency in finalist.latencies or (only,)}
+        return [known[device] for device in devices if device in known]

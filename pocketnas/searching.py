@@ -12,7 +12,7 @@ from typing import Any
 from pocketnas._observer import Observer
 from pocketnas.effort import scoring_data
 from pocketnas.feedback import DeviceFeedback
-from pocketnas.front import PREDICTOR_NAME, FoundFront, ImageChoice, SearchedDevice, SearchedTarget, SpaceSettings
+from pocketnas.front import PREDICTOR_NAME, FoundFront, ImageChoice, SearchedDevice, SearchedTarget, space_for
 from pocketnas.learning import require_float32
 from pocketnas.result import Candidate, DevicePrediction, Generation, Target
 from pocketnas.targets import AnyOf, Wish
@@ -23,15 +23,18 @@ from search.constraints import Constraint
 from search.engine import Engine
 from search.front import FrontMember, ParetoFront
 from search.images import ImageData
+from search.log import SearchLog
 from search.objectives import Objective
 from search.outcome import SearchOutcome, choose_finalists
 from search.progress import SearchProgress
 from search.run import run_search
 from search.space import SearchSpace
+from search.spaces.settings import SpaceSettings
 from search.state import GenerationRecord
 from search.supernet import Supernet, SupernetParams
 
 TARGETS_FOLDER = "targets"
+EVENTS_FOLDER = "tensorboard"
 
 _LEAST_CANDIDATES = 6
 """Of each target where there are several."""
@@ -49,6 +52,7 @@ class SearchParams:
         objectives: What is minimised beside accuracy; none for the latency on each device.
         scoring_images: Most validation images that candidates are scored on; None for all.
         rounds: Most rounds of the closed loop where there are devices; 0 for none.
+        tensorboard: Whether event files are written beside the log.
     """
 
     algorithm: str = "cars"
@@ -60,6 +64,7 @@ class SearchParams:
     objectives: tuple[Objective, ...] = ()
     scoring_images: int | None = None
     rounds: int = 0
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ class _Run:
     ) -> None:
         self._predictors, self._task, self._folder = predictors, task, folder
         self._observer, self._params, self._feedback = observer, params, feedback
-        self.space = task.settings.space_for(task.data)
+        self.space = space_for(task.settings, task.data)
         training = replace(params.supernet, epochs=params.evolution.epochs)
         scored_on = scoring_data(task.data, params.scoring_images)
         self._supernet = Supernet(self.space, scored_on, training, seed=task.seed, engine=engine)
@@ -168,7 +173,7 @@ class _Run:
         constraint = constraints[0] if len(constraints) == 1 else AnyOf(constraints)
         loop = None
         if self._feedback is not None and self._params.rounds:
-            loop = ClosedLoop(self._feedback, rounds=self._params.rounds)
+            loop = ClosedLoop(self._feedback, every=self._every, rounds=self._params.rounds)
         wanted = ", ".join(target.describe() for target in self._task.targets)
         title = f"searching for {wanted}"
         algorithm = make_algorithm(self._params, self.space, self._objectives)
@@ -200,6 +205,11 @@ class _Run:
         members = tuple({member.network_key: member for member in (*shared, *own.population)}.values())
         return replace(own, population=members, front=ParetoFront.of(members, self._objectives))
 
+    @property
+    def _every(self) -> int:
+        """Generations between rounds: the last round leaves time to go on under what it taught."""
+        return max(self._params.evolution.generations // (self._params.rounds + 1), 1)
+
     def _constraint(self, target: Target) -> Constraint:
         return self._task.wish.constraint(target, devices=len(self._predictors))
 
@@ -212,10 +222,12 @@ class _Run:
         title: str,
         loop: ClosedLoop | None,
     ) -> SearchOutcome[Any]:
-        with self._observer.progress(title) as advance:
+        events = folder / EVENTS_FOLDER if self._params.tensorboard else None
+        with SearchLog(folder, tensorboard=events) as log, self._observer.search(title) as show:
 
             def on_step(progress: SearchProgress) -> None:
-                advance(progress.step, progress.steps)
+                log.on_step(progress)
+                show(progress)
 
             return run_search(
                 algorithm,

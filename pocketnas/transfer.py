@@ -273,8 +273,8 @@ def _drawn(workloads: list[Workload], rng: np.random.Generator) -> list[Workload
 
 
 def _space_candidates(runtime: str, dtype: Dtype, rng: np.random.Generator) -> list[Workload]:
-    from pocketnas.front import SpaceSettings
     from search.images import load_images
+    from search.spaces.settings import CarsSettings
 
-    space = SpaceSettings().space_for(load_images("digits", seed=0))
+    space = CarsSettings().space_for(load_images("digits", seed=0))
     return space_workloads(space, runtime, kernels=_SPACE_KERNELS, networks=_SPACE_NETWORKS, dtype=dtype, rng=rng)

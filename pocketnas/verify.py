@@ -7,9 +7,8 @@ weights, and that is the number in the result: the first one chose them, and so 
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,47 +18,34 @@ import numpy as np
 
 from pocketnas._observer import Observer
 from pocketnas._records import (
+    baseline_record,
     data_info,
-    dropped_record,
     finalist_record,
     kernel_costs,
-    measurement_info,
     predictor_info,
     processor_check,
 )
-from pocketnas.export import Exported, export_networks
-from pocketnas.finalists import Trained, train_finalists
-from pocketnas.front import PREDICTOR_NAME, FoundFront
-from pocketnas.profiling import measure_workloads
-from pocketnas.result import (
-    Candidate,
-    Dropped,
-    MeasurementInfo,
-    OperatorCost,
-    SearchResult,
-)
+from pocketnas.baselines import FAMILIES, Rival, Scaled, choose_rivals, scale_to
+from pocketnas.contest import Contest, Decided, Tried
+from pocketnas.export import export_networks
+from pocketnas.finalists import ToTrain, Trainer, epochs_for
+from pocketnas.front import FoundFront, SearchedDevice, SearchedTarget, space_for
+from pocketnas.learning import require_runtime
+from pocketnas.measuring import STORE_NAME, Bench, trained_label
+from pocketnas.result import Baseline, Choice, DeviceResult, Finalist, SearchResult, TrainingInfo
 from predictor import NetworkPredictor
-from profiler.backends import Backend, DeviceFacts, open_backend
 from profiler.devices import Device
-from profiler.errors import ConfigError, MeasurementError, RuntimeNotSupportedError
+from profiler.errors import ConfigError
 from profiler.measure import Measurement, Protocol
 from profiler.network import Network
 from profiler.store import Store
-from profiler.workload import Source, Workload
-from search.errors import InfeasibleError
-from search.images import ImageData, load_images
-from search.spaces import CarsSpace
+from search.engine import Engine, InProcess
+from search.images import ImageData
+from search.training import TrainedNetwork, TrainingParams
 
-STORE_NAME = "measurements.db"
 TEST_IMAGES_NAME = "test_images.npz"
 FINALISTS_FOLDER = "finalists"
-
-LOCK_WAIT_S = 60.0
-"""How long to wait for another job on the device; commands of one road follow each other closely."""
-
-_NOT_TRAINED = "within the budget, but others came first; more are trained with --finalists"
-_PROFILED_RUNS = 200
-_PROFILE_WARMUP_RUNS = 10
+BASELINES_FOLDER = "baselines"
 
 
 @dataclass(frozen=True)
@@ -67,281 +53,285 @@ class VerifyParams:
     """Settings of a verification.
 
     Attributes:
-        finalists: Most candidates to train, >= 1.
-        epochs: Epochs of each training.
-        protocol: How candidates and finalists are measured.
+        finalists: Most candidates to train for each target, >= 1.
+        epochs: Epochs of each training; None for as many as the work allows.
+        protocol: How candidates, finalists and known networks are measured.
         force: Whether the search may have predicted for another device.
+        baselines: Most finalists that known networks are put beside; 0 for none.
+        training: Settings of each training but for its epochs.
     """
 
     finalists: int = 4
-    epochs: int = 60
+    epochs: int | None = 60
     protocol: Protocol = field(default_factory=lambda: Protocol(name="finalists", rounds=8, max_rounds=24))
     force: bool = False
+    baselines: int = 0
+    training: TrainingParams = field(default_factory=TrainingParams)
 
 
-def verify(folder: Path, device: Device, observer: Observer, params: VerifyParams) -> SearchResult:
+def verify(
+    folder: Path,
+    devices: Sequence[Device],
+    observer: Observer,
+    params: VerifyParams,
+    *,
+    engine: Engine | None = None,
+) -> SearchResult:
     """Measure what a search found, train and export what is fast enough, and write result.json.
 
     Args:
-        folder: Folder of the search, with front.json and its predictor.
-        device: The device that the search predicted for; with params.force any.
+        folder: Folder of the search, with front.json and its predictors.
+        devices: The devices that the search predicted for; with params.force another one for a single one.
         observer: Who is told how it goes.
         params: Settings.
+        engine: Where networks are trained; in this process if None.
 
     Returns:
-        The result, with at least one finalist whose measured interval lies within the budget.
+        The result, with at least one finalist for each target whose measured interval lies within the budget.
 
     Raises:
-        InfeasibleError: Nothing that was found is measured within the budget.
+        InfeasibleError: For a target nothing that was found is measured within the budget.
         DeviceMismatchError: The search predicted for another device, and that is not forced.
         ConfigError: It predicted for another runtime on it, or there is no search in the folder.
         ExportMismatchError: A file computes something else than the trained network.
-        DeviceError: The device cannot be reached; the same call goes on where it stopped.
+        TrainingError: Every training of a target went astray.
+        DeviceError: A device cannot be reached; the same call goes on where it stopped.
     """
     started_s = time.monotonic()
     found = FoundFront.load(folder)
-    predictor = NetworkPredictor.load(folder / PREDICTOR_NAME)
-    if found.device != predictor.device:
-        raise ConfigError(f"is of {predictor.device!r}, the search of {found.device!r}", path=folder / PREDICTOR_NAME)
-    foreign = predictor.check_device(device.name, force=params.force)
-    data = load_images(found.data, seed=found.seed)
+    matched = _match(folder, found, devices, observer, force=params.force)
+    data = found.images.load(found.seed)
     np.savez_compressed(folder / TEST_IMAGES_NAME, images=data.test_x, labels=data.test_y)
-    space = found.space.space_for(data)
-    outcome = _measure_train_measure(found, space, data, folder, device, observer, params)
-    exported = _export(outcome.ranked, folder, data)
-    measurement = outcome.measurement
-    for doubt in filter(None, (foreign, processor_check(predictor.card.processor, measurement.processor))):
-        observer.warn(doubt)
-        measurement = measurement.model_copy(update={"checks": (*measurement.checks, doubt)})
-    result = SearchResult(
-        pocketnas=version("pocketnas"),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        device=device.name,
-        source=outcome.source,
-        budget_ms=found.budget_ms,
-        budget_reason=found.budget_reason,
-        seed=found.seed,
-        space=space.identity,
-        finalists=tuple(
-            finalist_record(entry, files, outcome.second[entry.candidate.name], data, folder)
-            for entry, files in zip(outcome.ranked, exported, strict=True)
-        ),
-        dropped=outcome.dropped,
-        front=found.front,
-        data=data_info(found.data, data, TEST_IMAGES_NAME),
-        measurement=measurement,
-        predictor=predictor_info(predictor, found.front, outcome.first),
-        generations=found.generations,
-        kernels=kernel_costs(predictor, outcome.ranked[0].network),
-        operators=outcome.operators,
-        operators_note=outcome.operators_note,
-        durations_s={**found.durations_s, "verify": time.monotonic() - started_s},
-    )
+    with Store(folder / STORE_NAME) as store:
+        bench = Bench(devices, store, observer, replace(params.protocol, seed=found.seed))
+        for entry in matched:
+            facts = bench.facts(entry.device)
+            known = entry.searched
+            require_runtime(known.device, (known.runtime, known.threads), (facts.runtime, facts.threads))
+        result = _Verification(folder, found, matched, data, bench, engine or InProcess(), params).run(started_s)
     result.save(folder)
     return result
 
 
 @dataclass(frozen=True)
-class _Outcome:
-    """What measuring and training brought.
+class _Matched:
+    """A device of the search and the one that stands for it now, with the predictor."""
 
-    Attributes:
-        source: Where the latencies come from.
-        first: Measurement of every candidate, untrained, by name.
-        second: Measurement of every finalist with its trained weights, by name.
-        ranked: Finalists within the budget, best first.
-        dropped: All other candidates, with the reason.
-        operators: Latency of each operator inside the best one.
-        operators_note: How that was had, or why it was not.
-        measurement: Where and how was measured.
-    """
-
-    source: Source
-    first: Mapping[str, Measurement]
-    second: Mapping[str, Measurement]
-    ranked: Sequence[Trained]
-    dropped: tuple[Dropped, ...]
-    operators: tuple[OperatorCost, ...]
-    operators_note: str
-    measurement: MeasurementInfo
+    searched: SearchedDevice
+    device: str
+    predictor: NetworkPredictor
+    doubt: str
 
 
-def _measure_train_measure(
-    found: FoundFront,
-    space: CarsSpace,
-    data: ImageData,
-    folder: Path,
-    device: Device,
-    observer: Observer,
-    params: VerifyParams,
-) -> _Outcome:
-    lowered = {candidate.name: space.lower(space.decode(candidate.genotype)) for candidate in found.front}
-    protocol = replace(params.protocol, seed=found.seed)
-    with Store(folder / STORE_NAME) as store:
-        with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
-            _require_predicted_runtime(found, backend.facts())
-            bench = _Bench(backend, store, observer, protocol)
-            first = bench.measure(lowered, f"measuring {len(lowered)} candidates on {device.name}", label="candidates")
-        within, too_slow = split_by_budget(found.front, first, found.budget_ms)
-        if not within:
-            raise _infeasible(found, too_slow)
-        trained: list[Trained] = []
-        second: dict[str, Measurement] = {}
-
-        def train_and_measure(chosen: Sequence[Candidate]) -> tuple[list[Candidate], list[Dropped]]:
-            # Others may have the device while we train.
-            batch = train_finalists(chosen, space, data, folder, observer, epochs=params.epochs, seed=found.seed)
-            networks = {entry.candidate.name: entry.network for entry in batch}
-            with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
-                bench = _Bench(backend, store, observer, protocol)
-                title = f"measuring {len(batch)} finalists again"
-                second.update(bench.measure(networks, title, label=finalists_label(networks)))
-            trained.extend(batch)
-            return split_by_budget(chosen, second, found.budget_ms)
-
-        kept, missed, rest = fill_places(within, params.finalists, train_and_measure)
-        if not kept:
-            raise _infeasible(found, missed)
-        within_both = [entry for entry in trained if entry.candidate in kept]
-        ranked = sorted(within_both, key=lambda entry: -entry.validation_accuracy)
-        with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
-            operators, note = _Bench(backend, store, observer, protocol).profile(ranked[0].network)
-            measurement = measurement_info(backend, protocol, found.dtype)
-    untrained = (dropped_record(left, first[left.name], _NOT_TRAINED) for left in rest)
-    dropped = (*too_slow, *missed, *untrained)
-    return _Outcome(backend.source, first, second, ranked, dropped, operators, note, measurement)
+def _match(
+    folder: Path, found: FoundFront, devices: Sequence[Device], observer: Observer, *, force: bool
+) -> list[_Matched]:
+    by_name = {device.name: device for device in devices}
+    searched = found.searched_on
+    matched = []
+    for entry in searched:
+        path = folder / entry.predictor
+        predictor = NetworkPredictor.load(path)
+        if entry.device != predictor.device:
+            raise ConfigError(f"is of {predictor.device!r}, the search of {entry.device!r}", path=path)
+        only = len(searched) == 1 == len(devices)
+        name = entry.device if entry.device in by_name or not only else devices[0].name
+        doubt = predictor.check_device(name, force=force)
+        if doubt:
+            observer.warn(doubt)
+        if name not in by_name:
+            raise ConfigError(f"was searched for, too; give --device {name}", key=name)
+        matched.append(_Matched(entry, name, predictor, doubt))
+    return matched
 
 
-def fill_places(
-    candidates: Sequence[Candidate],
-    places: int,
-    attempt: Callable[[Sequence[Candidate]], tuple[list[Candidate], list[Dropped]]],
-) -> tuple[list[Candidate], list[Dropped], list[Candidate]]:
-    """Try candidates in order, as many at once as places are free, until all are taken or nobody is left.
+class _Verification:
+    """One verification: what it works with, and its steps."""
 
-    Args:
-        candidates: In order of preference.
-        places: How many are wanted.
-        attempt: Says which of a batch are kept, and which dropped.
+    def __init__(
+        self,
+        folder: Path,
+        found: FoundFront,
+        matched: Sequence[_Matched],
+        data: ImageData,
+        bench: Bench,
+        engine: Engine,
+        params: VerifyParams,
+    ) -> None:
+        self._folder, self._found, self._data = folder, found, data
+        self._bench, self._engine, self._params = bench, engine, params
+        self._matched = list(matched)
+        self._tried: dict[str, Tried] = {}
+        names = {entry.searched.device: entry.device for entry in matched}
+        self._targets = [
+            target.model_copy(update={"devices": tuple(names[device] for device in target.devices)})
+            for target in found.wanted
+        ]
+        self._space = space_for(found.space, data)
+        genotypes = {candidate.name: self._space.decode(candidate.genotype) for candidate in found.front}
+        self._to_train = {
+            name: ToTrain(name, self._space.lower(genotype), self._space.input_parts(genotype))
+            for name, genotype in genotypes.items()
+        }
 
-    Returns:
-        Those kept, those dropped, and those that were never tried.
-    """
-    kept: list[Candidate] = []
-    dropped: list[Dropped] = []
-    waiting = list(candidates)
-    while waiting and len(kept) < places:
-        free = places - len(kept)
-        batch, waiting = waiting[:free], waiting[free:]
-        good, bad = attempt(batch)
-        kept += good
-        dropped += bad
-    return kept, dropped, waiting
+    def run(self, started_s: float) -> SearchResult:
+        """Take all steps and return the result."""
+        first = {entry.device: self._measure_candidates(entry.device) for entry in self._matched}
+        contest = Contest(self._targets, self._found.front, first, self._params.finalists)
+        trainer, training = self._trainer(contest)
+        decided = contest.decide(lambda names: self._train_and_measure(trainer, names))
+        finalists = self._finalists(decided)
+        baselines = self._baselines(finalists, decided, trainer)
+        chosen = finalists[0]
+        main = next(entry for entry in self._matched if entry.device == self._targets[0].devices[0])
+        operators, note = self._bench.profile(chosen.device or main.device, decided.trained[chosen.name].network)
+        devices = [self._device_result(entry, first[entry.device]) for entry in self._matched]
+        primary = next(entry for entry in devices if entry.device == main.device)
+        return SearchResult(
+            pocketnas=version("pocketnas"),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            device=primary.device,
+            source=primary.source,
+            budget_ms=max(target.budget_ms for target in self._targets),
+            budget_reason=self._found.budget_reason,
+            seed=self._found.seed,
+            space=self._space.identity,
+            finalists=finalists,
+            dropped=decided.dropped,
+            front=self._found.front,
+            data=data_info(self._found.data, self._data, TEST_IMAGES_NAME),
+            measurement=primary.measurement,
+            predictor=primary.predictor,
+            generations=self._found.generations,
+            kernels=kernel_costs(main.predictor, decided.trained[chosen.name].network),
+            operators=operators,
+            operators_note=note,
+            durations_s={**self._found.durations_s, "verify": time.monotonic() - started_s},
+            choices=tuple(map(_choice, self._targets, decided.ranked)),
+            devices=tuple(devices) if len(devices) > 1 else (),
+            baselines=baselines,
+            training=training,
+            algorithm=self._found.algorithm,
+        )
 
+    def _measure_candidates(self, device: str) -> dict[str, Measurement]:
+        names = self._names_on(device)
+        networks = {name: self._to_train[name].network for name in names}
+        return self._bench.measure(device, networks, f"measuring {len(networks)} candidates", label="candidates")
 
-def finalists_label(networks: Mapping[str, Network]) -> str:
-    """Return the label of the campaign that measures trained finalists.
+    def _names_on(self, device: str) -> list[str]:
+        """Return the candidates of all targets that a device is in."""
+        names = (name for target in self._targets if device in target.devices for name in target.candidates)
+        return list(dict.fromkeys(names))
 
-    A campaign is known by structures and label, so without the weights in the label, one that is finished
-    would stand for networks that were trained anew.
+    def _trainer(self, contest: Contest) -> tuple[Trainer, TrainingInfo]:
+        """Return what trains, and how; known networks beside a finalist are taken to have as much work as it."""
+        params, epochs, reason = self._params, self._params.epochs, "given by the user"
+        if epochs is None:
+            networks = [self._to_train[name].network for name in contest.first_tried]
+            beside = networks[: params.baselines] * len(FAMILIES)
+            epochs, reason = epochs_for([*networks, *beside], len(self._data.train_y))
+        self._bench.observer.note(f"{epochs} epochs for each training: {reason}")
+        settings = replace(params.training, epochs=epochs)
+        trainer = Trainer(self._data, self._folder, self._bench.observer, self._engine, settings, seed=self._found.seed)
+        return trainer, TrainingInfo(epochs=epochs, reason=reason, settings=str(settings))
 
-    Args:
-        networks: With their trained weights, by name; the order does not matter.
-    """
-    digest = hashlib.sha256()
-    for name, network in sorted(networks.items()):
-        for key, weight in sorted((network.weights or {}).items()):
-            digest.update(f"{name}|{key}|{weight.dtype}|{weight.shape}|".encode())
-            digest.update(np.ascontiguousarray(weight).tobytes())
-    return f"finalists-{digest.hexdigest()[:12]}"
+    def _train_and_measure(self, trainer: Trainer, names: Sequence[str]) -> dict[str, Tried]:
+        """Train candidates and measure them with their weights; what is known already costs nothing."""
+        new = [name for name in names if name not in self._tried]
+        trained = trainer.train([self._to_train[name] for name in new], "finalists")
+        # Others may have the devices while we train.
+        networks = {name: found.network for name, found in trained.items() if isinstance(found, TrainedNetwork)}
+        measured: dict[str, dict[str, Measurement]] = {name: {} for name in new}
+        for entry in self._matched:
+            here = {name: networks[name] for name in self._names_on(entry.device) if name in networks}
+            if here:
+                title = f"measuring {len(here)} finalists again"
+                found = self._bench.measure(entry.device, here, title, label=trained_label(here))
+                for name, measurement in found.items():
+                    measured[name][entry.device] = measurement
+        self._tried |= {name: Tried(trained[name], measured[name]) for name in new}
+        return {name: self._tried[name] for name in names}
 
+    def _finalists(self, decided: Decided) -> tuple[Finalist, ...]:
+        networks = {name: found.network for name, found in decided.trained.items()}
+        exported = export_networks(networks, self._folder / FINALISTS_FOLDER, self._data.test_x)
+        by_name = {candidate.name: candidate for candidate in self._found.front}
+        return tuple(
+            finalist_record(by_name[name], trained, exported[name], decided.measured[name], self._data, self._folder)
+            for name, trained in decided.trained.items()
+        )
 
-def _require_predicted_runtime(found: FoundFront, facts: DeviceFacts) -> None:
-    wanted, is_ = (found.runtime, found.threads), (facts.runtime, facts.threads)
-    if wanted != is_:
-        raise ConfigError(
-            f"runs {is_[0]} with {is_[1]} thread(s), and the search was for {wanted[0]} with {wanted[1]}; "
-            "change devices.yaml back, or profile and search again",
-            key=found.device,
+    def _baselines(self, finalists: Sequence[Finalist], decided: Decided, trainer: Trainer) -> tuple[Baseline, ...]:
+        """Scale known networks to finalists' latencies, train and measure them as these were."""
+        first = [names[0] for names in decided.ranked]
+        order = dict.fromkeys([*first, *decided.ranked[0]])
+        by_name = {finalist.name: finalist for finalist in finalists}
+        rivals = [_rival(by_name[name], self._targets[0].devices[0]) for name in order]
+        scaled = scale_to(choose_rivals(rivals, self._params.baselines), self._data, self._lower_ends)
+        networks = {entry.name: ToTrain(entry.name, entry.network) for entry in scaled}
+        trained = trainer.train(list(networks.values()), "known networks to compare with") if scaled else {}
+        usable = {name: found for name, found in trained.items() if isinstance(found, TrainedNetwork)}
+        scaled = [entry for entry in scaled if entry.name in usable]
+        exported = (
+            export_networks(
+                {name: found.network for name, found in usable.items()},
+                self._folder / BASELINES_FOLDER,
+                self._data.test_x,
+            )
+            if usable
+            else {}
+        )
+        measured = self._measure_baselines(scaled, usable)
+        return tuple(
+            baseline_record(
+                entry, usable[entry.name], exported[entry.name], measured[entry.rival.device, entry.name],
+                self._data, self._folder,
+            )
+            for entry in scaled
+        )  # fmt: skip
+
+    def _measure_baselines(
+        self, scaled: Sequence[Scaled], trained: Mapping[str, TrainedNetwork]
+    ) -> dict[tuple[str, str], Measurement]:
+        measured: dict[tuple[str, str], Measurement] = {}
+        for device in dict.fromkeys(entry.rival.device for entry in scaled):
+            here = {entry.name: trained[entry.name].network for entry in scaled if entry.rival.device == device}
+            label = trained_label(here, what="baselines")
+            found = self._bench.measure(device, here, f"measuring {len(here)} known networks", label=label)
+            measured |= {(device, name): measurement for name, measurement in found.items()}
+        return measured
+
+    def _lower_ends(self, device: str, networks: Mapping[str, Network]) -> dict[str, float]:
+        """Ask a device how long networks take at least; one that it cannot run is no baseline of any width."""
+        title = f"measuring {len(networks)} widths of known networks"
+        found = self._bench.measure(device, networks, title, label="widths")
+        return {name: entry.low_ms if entry.verdict != "INVALID" else 0.0 for name, entry in found.items()}
+
+    def _device_result(self, entry: _Matched, first: Mapping[str, Measurement]) -> DeviceResult:
+        observer, measurement = self._bench.observer, self._bench.info(entry.device)
+        other = processor_check(entry.predictor.card.processor, measurement.processor)
+        if other:
+            observer.warn(other)
+        checks = (*measurement.checks, *filter(None, (entry.doubt, other)))
+        return DeviceResult(
+            device=entry.device,
+            source=next(iter(first.values())).campaign.configuration.source,
+            measurement=measurement.model_copy(update={"checks": checks}),
+            predictor=predictor_info(
+                entry.predictor,
+                self._found.front,
+                first,
+                device=entry.searched.device,
+                known=frozenset(self._found.known),
+            ),
         )
 
 
-def _export(trained: Sequence[Trained], folder: Path, data: ImageData) -> list[Exported]:
-    networks = {entry.candidate.name: entry.network for entry in trained}
-    exported = export_networks(networks, folder / FINALISTS_FOLDER, data.test_x)
-    return [exported[name] for name in networks]
+def _rival(finalist: Finalist, device: str) -> Rival:
+    return Rival(finalist.name, finalist.device or device, finalist.measured_ms)
 
 
-def split_by_budget(
-    candidates: Sequence[Candidate], measured: Mapping[str, Measurement], budget_ms: float
-) -> tuple[list[Candidate], list[Dropped]]:
-    """Split candidates by what the device says of them.
-
-    Args:
-        candidates: In order of preference.
-        measured: Their measurements by name.
-        budget_ms: The budget.
-
-    Returns:
-        Those whose measured interval lies within the budget, upper end included, in the order given; and
-        the others with the reason.
-    """
-    within, dropped = [], []
-    for candidate in candidates:
-        measurement = measured[candidate.name]
-        if measurement.verdict == "INVALID":
-            reasons = "; ".join(str(reason) for reason in measurement.reasons)
-            dropped.append(dropped_record(candidate, measurement, f"could not be measured: {reasons}"))
-        elif measurement.high_ms > budget_ms:
-            source = measurement.campaign.configuration.source
-            problem = f"{source} {measurement.high_ms:.3g} ms (upper end), above the budget of {budget_ms:.3g} ms"
-            dropped.append(dropped_record(candidate, measurement, problem))
-        else:
-            within.append(candidate)
-    return within, dropped
-
-
-class _Bench:
-    """The opened device, and how candidates are measured on it."""
-
-    def __init__(self, backend: Backend, store: Store, observer: Observer, protocol: Protocol) -> None:
-        self._backend, self._store, self._observer, self._protocol = backend, store, observer, protocol
-
-    def measure(self, networks: Mapping[str, Network], title: str, *, label: str) -> dict[str, Measurement]:
-        """Return the measurement of each network by its name."""
-        workloads = {name: Workload(network) for name, network in networks.items()}
-        found = measure_workloads(
-            self._backend,
-            list(workloads.values()),
-            self._protocol,
-            self._store,
-            self._observer,
-            title=title,
-            label=label,
-        )
-        by_key = {measurement.workload.key: measurement for measurement in found}
-        return {name: by_key[workload.key] for name, workload in workloads.items()}
-
-    def profile(self, network: Network) -> tuple[tuple[OperatorCost, ...], str]:
-        """Return the latency of each operator inside a network, and how it was had; or why there is none."""
-        workload = Workload(network)
-        try:
-            profile = self._backend.profile_operators(workload, warmup_runs=_PROFILE_WARMUP_RUNS, runs=_PROFILED_RUNS)
-        except (RuntimeNotSupportedError, MeasurementError) as error:
-            return (), f"Not available: {error}"
-        facts = self._backend.facts()
-        costs = tuple(OperatorCost(name=o.name, kind=o.kind, mean_ms=o.mean_ms) for o in profile.operators)
-        note = (
-            f"Mean of the calmer half of {_PROFILED_RUNS} runs by the profiler of {facts.runtime} "
-            f"{facts.runtime_version}; profiling itself takes time, so the whole ran in {profile.end_to_end_ms:.3g} ms."
-        )
-        return costs, note
-
-
-def _infeasible(found: FoundFront, dropped: Sequence[Dropped]) -> InfeasibleError | MeasurementError:
-    constraint = f"measured latency (upper end) <= {found.budget_ms:g} ms on {found.device}"
-    high_ms = {drop.name: drop.measured_high_ms for drop in dropped if drop.measured_high_ms is not None}
-    if not high_ms:
-        return MeasurementError(f"none of {len(dropped)} candidates could be measured; {dropped[0].reason}")
-    closest = min(high_ms, key=lambda name: high_ms[name])
-    return InfeasibleError(constraint, closest=closest, gap=high_ms[closest] - found.budget_ms, tries=len(dropped))
+def _choice(target: SearchedTarget, finalists: Sequence[str]) -> Choice:
+    wanted = target.model_dump(exclude={"candidates"})
+    return Choice(**wanted, chosen=finalists[0], finalists=tuple(finalists))

@@ -12,11 +12,11 @@ from profiler.errors import ConfigError
 
 if TYPE_CHECKING:
     from pocketnas.adaptive import AdaptiveOutcome, AdaptiveSettings, BatchReport
-    from pocketnas.front import SpaceSettings
     from profiler.devices import Device
     from profiler.measure import Protocol
     from profiler.network import Network
     from profiler.workload import Dtype
+    from search.spaces.settings import SpaceSettings
 
 _MOST_ROUNDS_RATIO = 2
 
@@ -113,7 +113,9 @@ def space_targets(settings: SpaceSettings, data: str, seed: int) -> list[Network
     from pocketnas.profiling import sampled_networks
     from search.images import load_images
 
-    return sampled_networks(settings.space_for(load_images(data, seed=seed)), np.random.default_rng(seed))
+    return sampled_networks(
+        settings.space_for(load_images(data, seed=seed, resolution=settings.resolution)), np.random.default_rng(seed)
+    )
 
 
 def profile_adaptively(

@@ -69,6 +69,38 @@ MaybeBudgetMs = Annotated[
 ]
 
 
+Budgets = Annotated[
+    str | None,
+    typer.Option(
+        "--budget-ms",
+        metavar="MS[,MS...]",
+        help="Latency that a network may have at most; of several, each gets a network. Default: what 40 % of random "
+        "networks keep to.",
+        show_default=False,
+    ),
+]
+
+
+def budgets_ms(text: str | None) -> tuple[float, ...]:
+    """Read a list of latencies such as "0.5,1,2"; none for None.
+
+    Raises:
+        typer.BadParameter: One is no finite number above 0.
+    """
+    budgets = []
+    for part in (text or "").split(",") if text is not None else ():
+        try:
+            value = float(part)
+        except ValueError as error:
+            problem = f"{part.strip()!r} is not a latency; give a finite number of ms above 0"
+            raise typer.BadParameter(problem, param_hint="--budget-ms") from error
+        if not (math.isfinite(value) and value > 0):
+            problem = f"{part.strip()} is not a latency; give a finite number of ms above 0"
+            raise typer.BadParameter(problem, param_hint="--budget-ms")
+        budgets.append(value)
+    return tuple(budgets)
+
+
 def parse_input_shapes(options: list[str]) -> dict[str, tuple[int, ...]]:
     """Read `--input name:1x224x224x3` options.
 
@@ -99,11 +131,6 @@ Data = Annotated[
         help="Images: digits, animal-shapes, a folder of class folders, a CIFAR-10 archive, or an .npz.",
     ),
 ]
-Cells = Annotated[int, typer.Option("--cells", metavar="N", min=3, help="Cells of the space, in a row.")]
-Channels = Annotated[
-    int, typer.Option("--channels", metavar="N", min=1, help="Channels of a node before the first reduction.")
-]
-Nodes = Annotated[int, typer.Option("--nodes", metavar="N", min=1, help="Nodes of a cell.")]
 InputShapes = Annotated[
     list[str] | None,
     typer.Option(

@@ -12,14 +12,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from pocketnas._observer import Advance
+from pocketnas._observer import Advance, OnSearchStep
+from pocketnas.cli._search_view import SearchView
 from pocketnas.cli._text import inert
+
+if TYPE_CHECKING:
+    from search.progress import SearchProgress
 
 # Columns that a table gets when nobody looks at it through a terminal, so that piped tables are not cut.
 _PIPED_WIDTH = 160
@@ -103,6 +108,15 @@ class Screen:
             yield advance
 
     @contextmanager
+    def search(self, title: str) -> Iterator[OnSearchStep]:
+        """Show a search on stderr, as a live table or as lines; nothing with --json."""
+        if self.as_json:
+            yield _unseen
+            return
+        with SearchView(self._err, title) as view:
+            yield view.on_step
+
+    @contextmanager
     def _bars(self, titles: Mapping[str, str], summary: str) -> Iterator[Callable[[str, int, int], None]]:
         started_s = time.monotonic()
         counts = dict.fromkeys(titles, 0)
@@ -131,6 +145,10 @@ class Screen:
             transient=True,
             disable=self.as_json or not self._err.is_terminal,
         )
+
+
+def _unseen(progress: SearchProgress) -> None:
+    """Take a step that nobody looks at."""
 
 
 def _console(*, stderr: bool) -> Console:

@@ -22,14 +22,11 @@ from pocketnas.cli._configured import configured_devices_named
 from pocketnas.cli._measured_view import show_outcomes
 from pocketnas.cli._operators_view import show_operators
 from pocketnas.cli._options import (
-    Cells,
-    Channels,
     Config,
     Data,
     InputShapes,
     Json,
     Label,
-    Nodes,
     Seed,
     Suppress,
     WaitS,
@@ -37,12 +34,12 @@ from pocketnas.cli._options import (
     positive_seconds,
 )
 from pocketnas.cli._screen import Screen
+from pocketnas.cli._space_options import Cells, Channels, Nodes, Space, SpaceSet, Width, space_of, space_overrides
 from profiler.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pocketnas.front import SpaceSettings
     from profiler.backends import Backend
     from profiler.devices import Device
     from profiler.kernels import FusionRules
@@ -50,6 +47,7 @@ if TYPE_CHECKING:
     from profiler.network import Network
     from profiler.store import Store
     from profiler.workload import Dtype, Workload
+    from search.spaces.settings import SpaceSettings
 
 ProtocolName = Literal["kernels", "packed", "rapid", "quick", "normal"]
 
@@ -93,13 +91,13 @@ def command(
         list[Path] | None,
         typer.Option("--network", metavar="FILE", help="Measure this model (.tflite, .onnx); may be repeated."),
     ] = None,
-    space: Annotated[
-        Literal["cars"], typer.Option("--space", help="Else measure for networks of this space.")
-    ] = "cars",
+    space: Space = "cars",
     data: Data = "digits",
-    cells: Cells = 5,
-    channels: Channels = 8,
-    nodes: Nodes = 4,
+    cells: Cells = None,
+    channels: Channels = None,
+    nodes: Nodes = None,
+    width: Width = None,
+    space_set: SpaceSet = None,
     kernels: Annotated[
         int | None,
         typer.Option(
@@ -186,8 +184,6 @@ def command(
 
     Example: pocketnas profile --adaptive --time-budget-s 600 --target-error 3 --store host.db
     """
-    from pocketnas.front import SpaceSettings
-
     check_adaptive(
         adaptive, target_error=target_error, time_budget_s=time_budget_s, devices=device, operators=operators
     )
@@ -212,7 +208,7 @@ def command(
     if operators:
         show_operators(screen, chosen, files, dtype, wait_s)
         return 0
-    settings = SpaceSettings(kind=space, cells=cells, channels=channels, nodes=nodes)
+    settings = space_of(space, space_overrides(cells, channels, nodes, width, space_set))
     if adaptive:
         asked = AdaptiveOptions(
             target_error=target_error,
@@ -320,10 +316,11 @@ def _space_workloads(
 ) -> list[Workload]:
     import numpy as np
 
+    from pocketnas.front import space_for
     from pocketnas.profiling import space_workloads
     from search.images import load_images
 
-    space = settings.space_for(load_images(data, seed=seed))
+    space = space_for(settings, load_images(data, seed=seed, resolution=settings.resolution))
     rng = np.random.default_rng(seed)
     return space_workloads(space, runtime, kernels=kernels, networks=networks, dtype=dtype, rng=rng, rules=rules)
 

@@ -9,30 +9,33 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pocketnas.front import SpaceSettings
+from pocketnas.learning import ProfileParams
 from pocketnas.quickstart import Plan, quickstart
 from pocketnas.result import SearchResult
+from pocketnas.road import RoadParams
 from pocketnas.searching import SearchParams
 from pocketnas.verify import VerifyParams
 from profiler.devices import HostDevice
 from profiler.measure import Protocol
 from search.algorithms import EvolutionParams
+from search.spaces.settings import CarsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pocketnas._observer import Advance
+    from pocketnas._observer import Advance, OnSearchStep
+    from search.progress import SearchProgress
 
 PLAN = Plan(
     name="smallest",
-    space=SpaceSettings(cells=3, channels=4, nodes=1),
-    kernels=60,
-    networks=6,
-    protocol=Protocol(rounds=6, max_rounds=6, runs_per_block=10),
-    search=SearchParams(
-        EvolutionParams(population=4, generations=2, warmup_epochs=1, generation_epochs=1), candidates=4
+    space=CarsSettings(cells=3, channels=4, nodes=1),
+    road=RoadParams(
+        ProfileParams(kernels=60, networks=6, protocol=Protocol(rounds=6, max_rounds=6, runs_per_block=10)),
+        SearchParams(
+            evolution=EvolutionParams(population=4, generations=2, warmup_epochs=1, generation_epochs=1), candidates=4
+        ),
+        VerifyParams(finalists=2, epochs=4, protocol=Protocol(name="finalists", rounds=6, max_rounds=6)),
     ),
-    verify=VerifyParams(finalists=2, epochs=4, protocol=Protocol(name="finalists", rounds=6, max_rounds=6)),
 )
 # A generous budget: what is tested is the road, and not how quiet the tests' machine is.
 BUDGET_MS = 5.0
@@ -50,6 +53,14 @@ class Nobody:
     @contextmanager
     def progress(self, title: str) -> Iterator[Advance]:
         yield _ignore
+
+    @contextmanager
+    def search(self, title: str) -> Iterator[OnSearchStep]:
+        yield _ignore_step
+
+
+def _ignore_step(progress: SearchProgress) -> None:
+    """Take a step of a search."""
 
 
 def _ignore(done: int, total: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pocketnas.cli import run
-from pocketnas.front import FoundFront
+from pocketnas.front import FoundFront, space_for
 from pocketnas.quickstart import quickstart
 from pocketnas.result import SearchResult
 from pocketnas.verify import verify
@@ -101,7 +101,7 @@ def _absolute(tflite: str, onnx: str, folder: Path) -> dict[str, str]:
 
 def test_exported_networks_are_the_genotypes_that_were_evaluated(road: Road) -> None:
     found = FoundFront.load(road.folder)
-    space = found.space.space_for(load_images(found.data, seed=found.seed))
+    space = space_for(found.space, found.images.load(found.seed))
     for finalist in road.result.finalists:
         lowered = space.lower(space.decode(finalist.genotype))
         assert lowered.key == finalist.network_key
@@ -146,20 +146,21 @@ def test_folder_of_other_settings_is_refused(road: Road, device: HostDevice) -> 
 
 def test_verify_refuses_another_device_and_another_runtime(road: Road) -> None:
     with pytest.raises(DeviceMismatchError):
-        verify(road.folder, HostDevice(name="phone"), Nobody(), PLAN.verify)
+        verify(road.folder, [HostDevice(name="phone")], Nobody(), PLAN.road.verify)
     with pytest.raises(ConfigError, match="onnxruntime"):
-        verify(road.folder, HostDevice(name="host", runtime="onnxruntime"), Nobody(), PLAN.verify)
+        verify(road.folder, [HostDevice(name="host", runtime="onnxruntime")], Nobody(), PLAN.road.verify)
 
 
 def test_nothing_within_the_measured_budget_is_said_with_its_gap(
     road: Road, device: HostDevice, tmp_path: Path
 ) -> None:
     found = FoundFront.load(road.folder)
-    found.model_copy(update={"budget_ms": 1e-6}).save(tmp_path)
+    targets = tuple(target.model_copy(update={"budget_ms": 1e-6}) for target in found.targets)
+    found.model_copy(update={"budget_ms": 1e-6, "targets": targets}).save(tmp_path)
     for name in ("predictor.safetensors", "measurements.db"):
         (tmp_path / name).write_bytes((road.folder / name).read_bytes())
     with pytest.raises(InfeasibleError) as caught:
-        verify(tmp_path, device, Nobody(), replace(PLAN.verify, epochs=1))
+        verify(tmp_path, [device], Nobody(), replace(PLAN.road.verify, epochs=1))
     assert caught.value.exit_code == 4 and 0 < caught.value.gap < BUDGET_MS
     assert not (tmp_path / "result.json").exists() and not (tmp_path / "finalists").exists()
 
@@ -183,6 +184,6 @@ def test_table_command_shows_what_was_measured(road: Road, capsys: pytest.Captur
     store, export = str(road.folder / "measurements.db"), tmp_path / "all.csv"
     assert run(["table", "--store", store, "--level", "network", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert {row["source"] for row in rows} == {"measured"} and len(rows) >= PLAN.networks
+    assert {row["source"] for row in rows} == {"measured"} and len(rows) >= PLAN.road.profile.networks
     assert run(["table", "--store", store, "--export", str(export)]) == 0
     assert run(["fit", "--table", str(export), "--out", str(tmp_path / "p.safetensors"), "--json"]) == 0

@@ -47,14 +47,14 @@ def onnx(network: Network) -> bytes:
 @pytest.fixture(scope="session")
 def cars_predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A predictor of the invented device for all kernels of a small CARS space."""
-    from pocketnas.front import SpaceSettings
     from pocketnas.profiling import space_workloads
     from profiler.kernels import Kernel
     from search.images import load_images
+    from search.spaces.settings import CarsSettings
     from tests.predictor._synthetic import noisy, row, table_of_rows, true_ms, true_network_ms
 
     rng = np.random.default_rng(0)
-    space = SpaceSettings(cells=3, channels=2, nodes=1).space_for(load_images("digits", seed=0))
+    space = CarsSettings(cells=3, channels=2, nodes=1).space_for(load_images("digits", seed=0))
     workloads = space_workloads(space, "litert", kernels=60, networks=8, dtype="float32", rng=rng)
     rows = []
     for workload in workloads:

@@ -233,11 +233,11 @@ def test_defaults_of_search_are_those_of_its_params() -> None:
     import inspect
 
     from pocketnas.cli import search
-    from pocketnas.front import SpaceSettings
     from pocketnas.searching import SearchParams
+    from search.spaces.settings import CarsSettings
 
     told = {name: parameter.default for name, parameter in inspect.signature(search.command).parameters.items()}
-    for defaults in (asdict(SearchParams().evolution), SpaceSettings().model_dump()):
+    for defaults in (asdict(SearchParams().evolution), CarsSettings().model_dump()):
         named = told.keys() & defaults.keys()
         assert {name: told[name] for name in named} == {name: defaults[name] for name in named}
     assert {"population", "generations", "warmup_epochs", "generation_epochs", "cells"} <= told.keys()

@@ -8,21 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketnas._observer import Advance
-from pocketnas.finalists import CHECKPOINTS_FOLDER, Trained, train_finalists
-from pocketnas.result import Candidate
+from pocketnas._observer import Advance, OnSearchStep
+from pocketnas.finalists import CHECKPOINTS_FOLDER, ToTrain, Trainer, epochs_for
+from search.engine import InProcess
+from search.training import TrainedNetwork, TrainingParams
 from tests.search._stripes import SPACE, stripes_data
 
 GENOTYPE = SPACE.sample(np.random.default_rng(4))
-CANDIDATE = Candidate(
-    name="cars-1",
-    genotype=SPACE.encode(GENOTYPE),
-    network_key=SPACE.lower(GENOTYPE).key,
-    search_accuracy=0.5,
-    predicted_ms=1.0,
-    predicted_low_ms=0.9,
-    predicted_high_ms=1.1,
-)
+ENTRY = ToTrain("cars-1", SPACE.lower(GENOTYPE), SPACE.input_parts(GENOTYPE))
 
 
 class Counter:
@@ -42,11 +35,18 @@ class Counter:
 
         yield advance
 
+    @contextmanager
+    def search(self, title: str) -> Iterator[OnSearchStep]:
+        yield lambda progress: None
 
-def trained(folder: Path, epochs: int, seed: int = 0) -> tuple[Trained, int]:
+
+def trained(folder: Path, epochs: int, seed: int = 0) -> tuple[TrainedNetwork, int]:
     """Train the candidate; also return how many epochs that took."""
     counter = Counter()
-    (found,) = train_finalists([CANDIDATE], SPACE, stripes_data(), folder, counter, epochs=epochs, seed=seed)
+    trainer = Trainer(stripes_data(), folder, counter, InProcess(), TrainingParams(epochs=epochs), seed=seed)
+    found = trainer.train([ENTRY], "finalists")["cars-1"]
+    assert isinstance(found, TrainedNetwork)
+    assert trainer.train([ENTRY], "finalists")["cars-1"] is found, "known already"
     return found, counter.epochs
 
 
@@ -59,3 +59,12 @@ def test_other_settings_train_anew_beside_the_finished_training(tmp_path: Path) 
     assert epochs == 0
     assert again.network == first.network
     assert len(list((tmp_path / CHECKPOINTS_FOLDER).glob("cars-1-*.safetensors"))) == 3
+
+
+def test_epochs_follow_from_the_work_and_not_from_the_clock() -> None:
+    few, why = epochs_for([ENTRY.network], 100)
+    many, _ = epochs_for([ENTRY.network] * 50, 10_000)
+    most, _ = epochs_for([ENTRY.network] * 5000, 100_000)
+    assert few == 60 > many > most == 8
+    assert epochs_for([ENTRY.network], 100) == (few, why)
+    assert "100 images" in why and "at least 8, at most 60" in why
