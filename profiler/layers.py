@@ -47,20 +47,26 @@ class Layers:
         name: str,
         source: str,
         channels: int,
-        kernel: int,
+        kernel: int = 1,
         stride: int = 1,
         activation: type[Operator] | None = None,
+        *,
+        groups: int = 1,
     ) -> str:
         """Add a square convolution, and an activation if one is named."""
-        tensor = self.add(Conv2d(name, (source,), channels, (kernel, kernel), (stride, stride)))
-        return self._activated(tensor, activation)
+        tensor = self.add(Conv2d(name, (source,), channels, (kernel, kernel), (stride, stride), groups=groups))
+        return tensor if activation is None else self.activated(tensor, activation)
 
     def depthwise(
         self, name: str, source: str, kernel: int, stride: int, activation: type[Operator] | None = None
     ) -> str:
         """Add a square depthwise convolution, and an activation if one is named."""
         tensor = self.add(DepthwiseConv2d(name, (source,), (kernel, kernel), (stride, stride)))
-        return self._activated(tensor, activation)
+        return tensor if activation is None else self.activated(tensor, activation)
+
+    def activated(self, tensor: str, activation: type[Operator] = Relu) -> str:
+        """Add an activation."""
+        return self.add(activation(f"{tensor}/activation", (tensor,)))
 
     def split(self, name: str, source: str) -> tuple[str, str]:
         """Add a cut of the channels into halves."""
@@ -102,6 +108,3 @@ class Layers:
             output: The tensor that it returns.
         """
         return Network(name, [TensorSpec(IMAGE, (1, *image_shape))], self._operators, [output])
-
-    def _activated(self, tensor: str, activation: type[Operator] | None) -> str:
-        return tensor if activation is None else self.add(activation(f"{tensor}/activation", (tensor,)))

@@ -70,7 +70,7 @@ class FbnetChoices:
                 tensor = _block(layers, self.blocks[position], f"block{position}", tensor, (channels, outputs), stride)
                 channels, position = outputs, position + 1
         tensor = layers.activated(layers.conv("head", tensor, _HEAD_CHANNELS))
-        return layers.network("fbnet", (1, resolution, resolution, 3), layers.classifier(tensor, classes))
+        return layers.network("fbnet", (resolution, resolution, 3), layers.logits(tensor, classes))
 
 
 def _block(layers: Layers, block: str, name: str, source: str, channels: tuple[int, int], stride: int) -> str:

@@ -77,6 +77,4 @@ class MbconvBlock:
             short = layers.add(AvgPool2d("short/pool", (short,), window, window, "same"))
         if self.in_channels != self.out_channels:
             short = layers.conv("short/project", short, self.out_channels)
-        return layers.network(
-            "mbconv", (1, self.size, self.size, self.in_channels), layers.sum("block", [tensor, short])
-        )
+        return layers.network("mbconv", (self.size, self.size, self.in_channels), layers.sum("block", [tensor, short]))

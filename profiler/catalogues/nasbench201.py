@@ -94,8 +94,8 @@ class NasBench201Cell:
                 tensor = _reduction(layers, f"stage{stage}/reduction", tensor, channels)
             for cell in range(_CELLS_A_STAGE):
                 tensor = self._lowered(layers, f"stage{stage}/cell{cell}", tensor, channels)
-        output = layers.classifier(layers.activated(tensor), classes)
-        return layers.network("nasbench201", (1, resolution, resolution, 3), output)
+        output = layers.logits(layers.activated(tensor), classes)
+        return layers.network("nasbench201", (resolution, resolution, 3), output)
 
     def _lowered(self, layers: Layers, name: str, source: str, channels: int) -> str:
         tensors = {0: source}
