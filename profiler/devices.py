@@ -1,6 +1,6 @@
 """The devices a user has, as devices.yaml describes them.
 
-Owns the file's schema and its safe reading (profiler._strict_yaml); opening a device is the backends' part.
+Owns the file's schema and its safe reading (profiler.strict_yaml); opening a device is the backends' part.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from profiler._strict_yaml import Lines, read_strict_yaml
 from profiler.errors import ConfigError, DeviceNotFoundError
 from profiler.near_names import meant, nearest
 from profiler.runtimes import RUNTIMES, Runtime
 from profiler.runtimes.phone_tools import PHONE_TOOLS, PhoneTool
+from profiler.strict_yaml import Lines, read_strict_yaml
 
 _MAX_NAME_CHARS = 100
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from profiler._strict_yaml import read_strict_yaml
 from profiler.catalogues._layers import IMAGE, Layers
 from profiler.catalogues.labels import LabelledNetwork, labelled
 from profiler.errors import ArchitectureTextError, ConfigError, TableError
 from profiler.network import Add, Dense, GlobalAvgPool2d, HardSwish, Network, Relu
 from profiler.scaling import rounded_channels
+from profiler.strict_yaml import read_strict_yaml
 
 _SIZES = r"([1-9]\d{0,4})x([1-9]\d{0,4})x([1-9]\d{0,4})"
 _KEY = re.compile(rf"([A-Za-z0-9_]+)-input:{_SIZES}-output:(?:{_SIZES}|([1-9]\d{{0,5}}))((?:-[a-z]+:\d{{1,5}})*)")

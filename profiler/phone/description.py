@@ -8,9 +8,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from profiler._strict_yaml import read_strict_yaml
 from profiler.errors import ConfigError
 from profiler.phone.soc import Soc
+from profiler.strict_yaml import read_strict_yaml
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strict=True)]
 Count = Annotated[int, Field(strict=True, ge=1)]

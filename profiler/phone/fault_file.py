@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from profiler._strict_yaml import Lines, read_strict_yaml
 from profiler.errors import ConfigError
 from profiler.near_names import nearest
 from profiler.phone.faults import EFFECTS, Fault, FaultKind
+from profiler.strict_yaml import Lines, read_strict_yaml
 
 _ANYWHERE = frozenset({"kind", "after", "times", "share"})
 _MAX_SECONDS = 86_400.0

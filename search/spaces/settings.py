@@ -23,9 +23,9 @@ from pydantic import (
     field_validator,
 )
 
-from profiler._strict_yaml import Lines, read_strict_yaml
 from profiler.errors import ConfigError
 from profiler.near_names import nearest
+from profiler.strict_yaml import Lines, read_strict_yaml
 from search.space import SearchSpace
 from search.spaces import cars, mobilenetv3, nasbench201, shufflenetv2
 
