@@ -151,14 +151,31 @@ class Cars(Algorithm[G]):
         if self._warming(state):
             return replace(state, step=state.step + 1)
         rng = state.generator()
+        violation = [0.0 if one.accuracy is not None else one.violation for one in evaluations]
         rows = feasible_first(
-            np.array([evaluation.violation for evaluation in evaluations], dtype=np.float64),
+            np.array(violation, dtype=np.float64),
             self._params.population,
-            lambda feasible, places: feasible[self._select([evaluations[row] for row in feasible], places, rng)],
+            lambda scored, places: self._survivors(evaluations, scored, places, rng),
         )
         return replace(
             state, step=state.step + 1, population=tuple(evaluations[row] for row in rows), rng=rng_state(rng)
         )
+
+    def _survivors(
+        self, evaluations: Sequence[Evaluation[G]], scored: Indices, places: int, rng: np.random.Generator
+    ) -> Indices:
+        """Choose among candidates with an accuracy; those that keep a limit on it come first.
+
+        The others are not ordered by how far they are from the limit, since that is their accuracy alone: what is
+        large and still learns would be lost before it can reach the limit.
+        """
+        feasible = np.array([evaluations[row].feasible for row in scored], dtype=np.bool_)
+        kept = scored[:0]
+        for tier in (scored[feasible], scored[~feasible]):
+            if len(tier) and len(kept) < places:
+                chosen = self._select([evaluations[row] for row in tier], places - len(kept), rng)
+                kept = np.concatenate([kept, tier[chosen]])
+        return kept
 
     def _select(self, evaluations: Sequence[Evaluation[G]], places: int, rng: np.random.Generator) -> Indices:
         accuracy = _column([evaluation.accuracy for evaluation in evaluations])

@@ -6,7 +6,6 @@ The law has the small model trap: small networks are accurate soon, large ones b
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -236,8 +235,3 @@ def described(outcome: SearchOutcome[ToyGenotype]) -> str:
     front = [m.genotype.key for m in outcome.front]
     measured = [[genotype.key for genotype in round_] for round_ in outcome.measured]
     return json.dumps([front, members, [asdict(record) for record in outcome.history], measured, outcome.dropped])
-
-
-if __name__ == "__main__":
-    folder, *seconds = sys.argv[1:]
-    sys.stdout.write(described(toy_search(Path(folder), LawSource(*map(float, seconds)))))

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +26,6 @@ from tests.search._toy import (
     size_of,
     toy_search,
 )
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 class StoppedSource(LawSource):
@@ -190,68 +183,3 @@ def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="cannot be used"):
         toy_search(tmp_path / "file")
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import search.checkpoint
-from tests.search import _toy
-
-where, left = sys.argv[2], int(sys.argv[3])
-
-def dying(function):
-    def call(*args, **options):
-        global left
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*args, **options)
-    return call
-
-if where == "fsync":
-    os.fsync = dying(os.fsync)
-elif where == "replace":
-    Path.replace = dying(Path.replace)
-elif where == "mkdir":
-    Path.mkdir = dying(Path.mkdir)
-else:
-    setattr(_toy.LawSource, where, dying(getattr(_toy.LawSource, where)))
-_toy.toy_search(Path(sys.argv[1]))
-"""
-
-
-@pytest.mark.parametrize(
-    ("where", "calls"),
-    [("fsync", 0), ("fsync", 9), ("fsync", 12), ("replace", 6), ("evaluate", 5), ("learn", 1), ("state", 4)],
-)
-def test_a_search_killed_at_one_point_gives_the_same_front(
-    tmp_path: Path, uninterrupted: str, where: str, calls: int
-) -> None:
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), where, str(calls)], cwd=ROOT, check=False, timeout=60
-    )
-    assert killed.returncode == -signal.SIGKILL
-    assert described(toy_search(tmp_path)) == uninterrupted
-
-
-def test_a_search_killed_again_and_again_gives_the_same_front(tmp_path: Path, uninterrupted: str) -> None:
-    command = [sys.executable, "-m", "tests.search._toy", str(tmp_path), "0.1"]
-    for steps in (1, 4):
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-            wait_for_writes(tmp_path / CHECKPOINT_NAME, steps)
-            os.kill(process.pid, signal.SIGKILL)
-        assert process.returncode == -signal.SIGKILL
-    done = subprocess.run(command[:-1], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == uninterrupted
-
-
-def wait_for_writes(path: Path, count: int) -> None:
-    """Wait until a file was replaced some times."""
-    seen: set[int] = set()
-    deadline = time.monotonic() + 60
-    while len(seen) < count:
-        assert time.monotonic() < deadline
-        if path.exists():
-            seen.add(path.stat().st_mtime_ns)
-        time.sleep(0.005)

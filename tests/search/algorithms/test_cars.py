@@ -138,3 +138,36 @@ def test_settings_out_of_range_are_refused_by_name(key: str, value: float) -> No
     with pytest.raises(ConfigError) as caught:
         EvolutionParams(**{key: value})
     assert caught.value.key == key
+
+
+def test_candidates_short_of_an_accuracy_limit_are_kept_by_protection_not_by_their_distance() -> None:
+    # All are below the limit; the last is the least accurate, and grows fastest.
+    params = replace(PARAMS, population=3, warmup_epochs=0)
+    algorithm, state = started(params)
+    accuracies, growths = [0.60, 0.62, 0.64, 0.40], [0.01, 0.01, 0.01, 0.08]
+    told = algorithm.tell(
+        state,
+        [
+            evaluation(ToyGenotype((index, 0, 0, 0, 0)), accuracy=a, growth=g, violation=0.9 - a)
+            for index, (a, g) in enumerate(zip(accuracies, growths, strict=True))
+        ],
+    )
+    assert 3 in [individual.genotype.widths[0] for individual in told.population]
+
+
+def test_what_keeps_an_accuracy_limit_comes_before_what_does_not() -> None:
+    params = replace(PARAMS, population=3, warmup_epochs=0)
+    algorithm, state = started(params)
+    violations = [0.1, 0.0, math.inf, 0.2, 0.3]
+    told = algorithm.tell(
+        state,
+        [
+            evaluation(
+                ToyGenotype((index, 0, 0, 0, 0)), accuracy=None if v == math.inf else 0.9 - v, growth=0.0, violation=v
+            )
+            for index, v in enumerate(violations)
+        ],
+    )
+    chosen = [individual.genotype.widths[0] for individual in told.population]
+    assert chosen[0] == 1
+    assert 2 not in chosen
