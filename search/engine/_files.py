@@ -110,7 +110,8 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
 def read_scoring_images(path: Path, calibration_images: int) -> ScoringImages:
     """Read of a data set what networks are scored on, and nothing else."""
     with safe_open(path, framework="np") as file:
-        calibration = file.get_slice("train_x")[:calibration_images]
+        train = file.get_slice("train_x")
+        calibration = train[: min(calibration_images, train.get_shape()[0])]
         return ScoringImages.of(calibration, file.get_tensor("val_x"), file.get_tensor("val_y"))
 
 

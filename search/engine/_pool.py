@@ -87,8 +87,12 @@ class Pool:
         """Process ids of the workers that run now."""
         return tuple(seat.worker.pid for seat in self._seats)
 
-    def run(self, tasks: Sequence[Task]) -> None:
+    def run(self, tasks: Sequence[Task], *, until_error: bool) -> None:
         """Have all tasks done or given up; each worker takes the next when it is done with one.
+
+        Args:
+            tasks: What is to be done.
+            until_error: Whether to give up all when one is given up.
 
         Raises:
             EngineError: Workers do not start.
@@ -104,6 +108,8 @@ class Pool:
                         seat.begin(waiting.popleft())
                 for seat, how in self._turn():
                     self._replace(seat, how, waiting)
+                if until_error and any(task.error for task in tasks):
+                    break
         finally:
             # What is under way when an error, or Ctrl-C, gets here will never be asked for.
             for seat in [seat for seat in self._seats if seat.task]:

@@ -77,7 +77,7 @@ class Processes(Engine):
         images, shared = self._files.images(data), self._files.weights(weights)
         requests = [EvaluationRequest(job, shared, images, calibration_images) for job in jobs]
         tasks = [_Evaluation(request, self._evaluation_limit_s) for request in requests]
-        self._pool.run(tasks)
+        self._pool.run(tasks, until_error=True)
         for task in tasks:
             if task.error is not None:
                 raise task.error
@@ -99,7 +99,7 @@ class Processes(Engine):
             teacher = None if job.teacher is None else self._files.teacher(job.teacher)
             request = TrainingRequest(job, images, initial, teacher, self.folder / f"trained-{place}.safetensors")
             tasks.append(_Training(request, self._epoch_limit_s, place, on_epoch))
-        self._pool.run(tasks)
+        self._pool.run(tasks, until_error=False)
         for task in tasks:
             if task.error is not None and not isinstance(task.error, (TrainingError, JobLostError)):
                 raise task.error

@@ -10,6 +10,7 @@ import queue
 import shutil
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -38,10 +39,15 @@ def main(folder: str) -> None:
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, folder), daemon=True).start()
     worker = _Worker(answers)
-    with torch_threads(1):
-        worker.say(READY)
-        while True:
-            worker.serve(requests.get())
+    try:
+        with torch_threads(1):
+            worker.say(READY)
+            while True:
+                worker.serve(requests.get())
+    finally:
+        # An ordinary end would wait for the thread that listens.
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _listen(requests: queue.SimpleQueue[bytes], folder: str) -> None:

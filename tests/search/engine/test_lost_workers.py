@@ -48,8 +48,9 @@ def test_a_lost_worker_is_replaced_and_its_job_done_again(fault: str, count: int
 def test_a_job_that_loses_every_worker_is_named_and_given_up() -> None:
     with Processes(2) as engine:
         with pytest.raises(JobLostError, match=r"'exit-always 0.5' .*exit code 3: MemoryError: out of it") as caught:
-            evaluate(engine, ["0.125", "exit-always 0.5", "0.25"])
+            evaluate(engine, ["0.125", "exit-always 0.5", *(f"sleep-0.5 {i / 8}" for i in range(8))])
         assert caught.value.times == 4 and caught.value.exit_code == 75
+        assert len(list(engine.folder.glob("tried-*"))) < 9, "what nobody will ask for is not done"
         assert evaluate(engine, ["0.75"]) == [0.75], "the engine goes on"
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from profiler.network import Conv2d, Dense, GlobalAvgPool2d, Network, Relu, TensorSpec
 from search.distillation import Teacher
 from search.engine import Engine, EvaluationJob, InProcess, Processes, TrainingJob
-from search.errors import SupernetError, TrainingError
+from search.errors import JobLostError, SupernetError, TrainingError
 from search.training import TrainedNetwork, TrainingParams
 from search.unfolded import UnfoldedNetwork, initial_weights
 from tests.search._stripes import stripes_data
@@ -88,6 +88,13 @@ def test_a_snapshot_holds_for_its_call_only(pool: Processes) -> None:
     assert len(list(pool.folder.glob("weights-*"))) == len(list(pool.folder.glob("images-*"))) == 1
 
 
+def test_fewer_images_than_asked_for_calibrate_too(pool: Processes) -> None:
+    here, there = (
+        engine.evaluate(JOBS[:2], shared_weights(), DATA, calibration_images=1000) for engine in (InProcess(), pool)
+    )
+    assert here.tolist() == there.tolist()
+
+
 def test_logits_that_are_not_finite_score_nan(pool: Processes) -> None:
     broken = shared_weights() | {"second/kernel": torch.full_like(shared_weights()["second/kernel"], torch.nan)}
     for engine in (pool, InProcess()):
@@ -97,7 +104,7 @@ def test_logits_that_are_not_finite_score_nan(pool: Processes) -> None:
 def test_a_network_that_does_not_fit_the_weights_is_an_error_of_its_own_kind(pool: Processes) -> None:
     for engine in (pool, InProcess()):
         with pytest.raises(SupernetError):
-            evaluate(engine, [*JOBS[:2], EvaluationJob(network(9))])
+            evaluate(engine, [EvaluationJob(network(9))])
     assert evaluate(pool) == evaluate(InProcess())
 
 
@@ -148,6 +155,17 @@ def test_the_number_of_workers_does_not_matter() -> None:
             found.add(evaluate(engine))
             assert len(engine.pids) == count
     assert found == {evaluate(InProcess())}
+
+
+@pytest.mark.slow
+def test_the_error_tells_what_a_worker_died_of() -> None:
+    with Processes(1) as engine:
+        evaluate(engine, JOBS[:1])
+        (images,) = engine.folder.glob("images-*")
+        images.write_bytes(b"spoilt")
+        os.kill(engine.pids[0], signal.SIGKILL)  # it holds the images still
+        with pytest.raises(JobLostError, match=r"exit code 1: .*SafetensorError: "):
+            evaluate(engine, JOBS[:2])
 
 
 PARENT = """
