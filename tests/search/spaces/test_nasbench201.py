@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ def genotype(*operations: str) -> NasBench201Genotype:
     return NasBench201Genotype(operations)  # type: ignore[arg-type]
 
 
+@cache
 def every_cell() -> list[NasBench201Genotype]:
     return [genotype(*operations) for operations in itertools.product(OPERATIONS, repeat=6)]
 
