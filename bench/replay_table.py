@@ -114,7 +114,8 @@ def read_table(path: Path, column: str) -> ReplayTable:
     if missing:
         raise SearchError(f"{path} lacks {', '.join(missing)}; it has {', '.join(frame.columns)}")
     frame = frame.assign(
-        accuracy=pd.to_numeric(frame["accuracy"], errors="coerce"), latency=pd.to_numeric(frame[column], errors="coerce")
+        accuracy=pd.to_numeric(frame["accuracy"], errors="coerce"),
+        latency=pd.to_numeric(frame[column], errors="coerce"),
     )
     whole = len(frame)
     frame = frame[np.isfinite(frame["accuracy"]) & np.isfinite(frame["latency"])]

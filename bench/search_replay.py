@@ -80,7 +80,9 @@ def _replay(options: argparse.Namespace) -> None:
     table = read_table(options.table, options.latency) if options.table else built_table(options.data, options.latency)
     if not options.json:
         print(f"{table.origin}\nlatencies: {options.latency}; {options.seeds} seeds")
-        print(f"{'algorithm':<12} {'evaluations':>11} {'hypervolume':>11} {'±':>7} {'regret':>7} {'±':>6} {'s/search':>8}")
+        print(
+            f"{'algorithm':<12} {'evaluations':>11} {'hypervolume':>11} {'±':>7} {'regret':>7} {'±':>6} {'s/search':>8}"
+        )
     results: list[dict[str, Any]] = []
     # Workers start anew: a forked copy of a process with threads may hang.
     with ProcessPoolExecutor(options.processes, get_context("spawn"), _begin, (table, options.evaluations)) as pool:
