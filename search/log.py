@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from typing import IO, Any, Self
 from profiler.errors import ConfigError
 from search.errors import CheckpointError
 from search.progress import SearchProgress
+from search.state import GenerationRecord
 
 LOG_NAME = "progress.jsonl"
 """The JSON lines inside a run folder."""
@@ -36,6 +37,9 @@ _TAGS = {
     "learning_rate": "training/learning_rate",
 }
 """Where TensorBoard shows what."""
+
+_GENERATION_FIELDS = tuple(field.name for field in fields(GenerationRecord))
+"""What is null in the line of a step that only learned."""
 
 
 class SearchLog:
@@ -66,15 +70,15 @@ class SearchLog:
         Raises:
             CheckpointError: The log cannot be written.
         """
-        fields = self._fields(progress)
+        noted = self._fields(progress)
         if self._lines is None:
             self._open(progress.step)
         if self._lines is not None:
             with _writing(self.path):
-                self._lines.write(json.dumps(fields, allow_nan=False).encode() + b"\n")
+                self._lines.write(json.dumps(noted, allow_nan=False).encode() + b"\n")
         if self._events is not None and self._events_dir is not None:
             with _writing(self._events_dir):
-                self._events.add(progress.step, fields)
+                self._events.add(progress.step, noted)
 
     def close(self) -> None:
         """Close the files; may be called again."""
@@ -118,10 +122,6 @@ class SearchLog:
         }
 
 
-_GENERATION_FIELDS = ("generation", "evaluated", "feasible", "front_size", "hypervolume", "best_accuracy")
-"""What is null in the line of a step that only learned."""
-
-
 class _EventFile:
     """One of TensorBoard's event files; what other files of its folder have from its first step on is hidden."""
 
@@ -137,11 +137,11 @@ class _EventFile:
         self._put(first_step, file_version="brain.Event:2")
         self._put(first_step, session_log=SessionLog(status=SessionLog.START))
 
-    def add(self, step: int, fields: dict[str, Any]) -> None:
+    def add(self, step: int, noted: dict[str, Any]) -> None:
         values = [
-            self._summary.Value(tag=tag, simple_value=fields[name])
+            self._summary.Value(tag=tag, simple_value=noted[name])
             for name, tag in _TAGS.items()
-            if fields[name] is not None
+            if noted[name] is not None
         ]
         self._put(step, summary=self._summary(value=values))
         self._writer.flush()
