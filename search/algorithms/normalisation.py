@@ -63,7 +63,9 @@ def _intercepts(extremes: Floats) -> Floats | None:
         plane = np.linalg.solve(extremes, ones)
     except np.linalg.LinAlgError:
         return None
-    if not np.allclose(extremes @ plane, ones) or (plane <= 0).any():
+    if not np.allclose(extremes @ plane, ones):
         return None
-    intercepts = np.asarray(1.0 / plane, dtype=np.float64)
+    # A plane along an axis meets it nowhere: all candidates lie on this side of it.
+    with np.errstate(divide="ignore"):
+        intercepts = np.asarray(1.0 / plane, dtype=np.float64)
     return intercepts if (intercepts > _SMALLEST_RANGE).all() else None

@@ -19,11 +19,13 @@ class OffspringShares:
         crossover: Share made from two parents, 0 to 1.
         mutation: Share made from one parent, 0 to 1.
         tries: Draws per wanted offspring before its operator gives up; a small space has no more to give.
+        tournament: Parents that are drawn for each place, of which the earliest one has it; 1 for any parent alike.
     """
 
     crossover: float = 0.25
     mutation: float = 0.25
     tries: int = 20
+    tournament: int = 1
 
 
 class Offspring(Generic[G]):
@@ -31,7 +33,7 @@ class Offspring(Generic[G]):
 
     Args:
         space: Its moves are the operators.
-        parents: At least one.
+        parents: In order of preference; none only where all offspring are drawn at random.
         shares: How many offspring each operator makes.
         avoid: Keys of genotypes that are not wanted either.
     """
@@ -81,4 +83,4 @@ class Offspring(Generic[G]):
         return self._space.mutate(self._pick(rng), rng)
 
     def _pick(self, rng: np.random.Generator) -> G:
-        return self._parents[int(rng.integers(len(self._parents)))]
+        return self._parents[int(rng.integers(len(self._parents), size=self._shares.tournament).min())]
