@@ -26,8 +26,8 @@ def elastic_supernet(**params: object) -> Supernet[ElasticGenotype]:
 
 @pytest.fixture(scope="module")
 def trained() -> Supernet[ElasticGenotype]:
-    supernet = Supernet(ELASTIC, DATA, SupernetParams(epochs=40, batch_size=16, learning_rate=0.03))
-    supernet.learn(lambda rng: [ELASTIC.sample(rng)], epochs=40, rng=np.random.default_rng(0))
+    supernet = Supernet(ELASTIC, DATA, SupernetParams(epochs=20, batch_size=16, learning_rate=0.03))
+    supernet.learn(lambda rng: [ELASTIC.sample(rng)], epochs=20, rng=np.random.default_rng(0))
     return supernet
 
 

@@ -55,7 +55,7 @@ def assert_close(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * max(1.0, float(expected.detach().abs().max())))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(classifiers(), st.integers(0, 2**32 - 1))
 def test_what_is_trained_computes_what_is_exported(network: Network, seed: int) -> None:
     unfolded = UnfoldedNetwork(network)
