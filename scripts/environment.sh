@@ -38,6 +38,6 @@ ensure_environment() {
     done
     .venv/bin/python -m pip --version >/dev/null 2>&1 || create_environment || return 1
     echo "Installing pocketnas${extra:+[$extra]} into .venv (first time only: some minutes, about 1.5 GB) …" >&2
-    .venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".${extra:+[$extra]}" || return 1
+    .venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[datasets${extra:+,$extra}]" || return 1
     echo "$wanted" >".venv/installed${extra:+-$extra}"
 }
