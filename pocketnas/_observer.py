@@ -34,3 +34,33 @@ class Observer(Protocol):
     def search(self, title: str) -> AbstractContextManager[OnSearchStep]:
         """Open a search; the function that it yields is called after each of its steps."""
         ...
+
+
+class WarningsOnce:
+    """An observer that passes each warning on once: a device is opened many times, and is the same each time.
+
+    Args:
+        observer: Who is told.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._warned: set[str] = set()
+
+    def note(self, text: str) -> None:
+        """Pass a line on."""
+        self._observer.note(text)
+
+    def warn(self, text: str) -> None:
+        """Pass a warning on, unless it was before."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._observer.warn(text)
+
+    def progress(self, title: str) -> AbstractContextManager[Advance]:
+        """Pass a step on."""
+        return self._observer.progress(title)
+
+    def search(self, title: str) -> AbstractContextManager[OnSearchStep]:
+        """Pass a search on."""
+        return self._observer.search(title)

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from profiler.errors import ConfigError
+from profiler.near_names import nearest
 from profiler.network import Network
 from search.algorithms import EvolutionParams
 from search.images import ImageData
@@ -28,6 +30,24 @@ _POPULATION = 24
 
 SCORING_IMAGES = 500
 """Validation images that candidates are scored on in a search on devices: a ranking of shared weights needs no more."""
+
+
+SELECTIONS = ("pnsga3", "nsga3")
+"""What CARS can select by: with what still learns protected, and without."""
+
+_SHOWN_CHARS = 60
+
+
+def is_protected(selection: str) -> bool:
+    """Return whether a selection of CARS, given by its name, protects what still learns.
+
+    Raises:
+        ConfigError: There is none of this name; the nearest one is told.
+    """
+    if selection not in SELECTIONS:
+        shown = selection[:_SHOWN_CHARS]
+        raise ConfigError(f"unknown selection {shown!r}{nearest(shown, SELECTIONS)}", key="--selection")
+    return selection == SELECTIONS[0]
 
 
 @dataclass(frozen=True)

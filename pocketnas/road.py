@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from pocketnas._json_file import JsonFile
-from pocketnas._observer import Observer
+from pocketnas._observer import Observer, WarningsOnce
 from pocketnas.effort import AskedSizes, evolution_for
 from pocketnas.feedback import DeviceFeedback
 from pocketnas.front import FoundFront, ImageChoice, space_for
@@ -147,6 +147,7 @@ def search_on_devices(
         PocketnasError: A step failed; its type says which way.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    observer = WarningsOnce(observer)
     data = question.images.load(question.seed)
     with Store(folder / STORE_NAME) as store:
         bench = Bench(devices, store, observer, replace(params.verify.protocol, seed=question.seed))

@@ -17,7 +17,9 @@ from pocketnas.learning import require_float32
 from pocketnas.result import Candidate, DevicePrediction, Generation, Target
 from pocketnas.targets import AnyOf, Wish
 from predictor import NetworkPredictor
-from search.algorithms import Algorithm, Cars, EvolutionParams
+from profiler.errors import ConfigError
+from profiler.near_names import nearest
+from search.algorithms import ALGORITHMS, Algorithm, Cars, EvolutionParams
 from search.closed_loop import ClosedLoop
 from search.constraints import Constraint
 from search.engine import Engine
@@ -35,6 +37,8 @@ from search.supernet import Supernet, SupernetParams
 
 TARGETS_FOLDER = "targets"
 EVENTS_FOLDER = "tensorboard"
+
+_SHOWN_CHARS = 60
 
 _LEAST_CANDIDATES = 6
 """Of each target where there are several."""
@@ -176,7 +180,7 @@ class _Run:
             loop = ClosedLoop(self._feedback, every=self._every, rounds=self._params.rounds)
         wanted = ", ".join(target.describe() for target in self._task.targets)
         title = f"searching for {wanted}"
-        algorithm = make_algorithm(self._params, self.space, self._objectives)
+        algorithm = ALGORITHMS[self._params.algorithm](self.space, self._params.evolution, self._objectives)
         return self._search(algorithm, constraint, self._predictors, self._folder, title, loop)
 
     def members_for(
@@ -241,9 +245,16 @@ class _Run:
             )
 
 
-def make_algorithm(params: SearchParams, space: SearchSpace[Any], objectives: Sequence[Objective]) -> Algorithm[Any]:
-    """Return the algorithm that a search was asked for."""
-    return Cars(space, params.evolution, objectives)
+def known_algorithm(name: str) -> str:
+    """Return the name of an algorithm.
+
+    Raises:
+        ConfigError: There is none of this name; the nearest one is told.
+    """
+    if name not in ALGORITHMS:
+        shown = name[:_SHOWN_CHARS]
+        raise ConfigError(f"unknown algorithm {shown!r}{nearest(shown, ALGORITHMS)}", key="--algorithm")
+    return name
 
 
 def _about(targets: Sequence[Target], predictors: Mapping[str, NetworkPredictor], folder: Path) -> dict[str, Any]:

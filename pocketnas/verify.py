@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketnas._observer import Observer
+from pocketnas._observer import Observer, WarningsOnce
 from pocketnas._records import (
     baseline_record,
     data_info,
@@ -98,6 +98,7 @@ def verify(
         DeviceError: A device cannot be reached; the same call goes on where it stopped.
     """
     started_s = time.monotonic()
+    observer = WarningsOnce(observer)
     found = FoundFront.load(folder)
     matched = _match(folder, found, devices, observer, force=params.force)
     data = found.images.load(found.seed)

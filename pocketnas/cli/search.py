@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketnas.cli._configured import configured_devices_named
-from pocketnas.cli._names import algorithm_named, selection_named
 from pocketnas.cli._options import Budgets, Config, Data, Force, Json, Seed, budgets_ms
 from pocketnas.cli._result_view import show_result
 from pocketnas.cli._screen import Screen, table
@@ -192,13 +191,13 @@ def command(
 
     Example: pocketnas search --predictor host.safetensors --budget-ms 0.5 --out out
     """
-    from pocketnas.effort import SCORING_IMAGES, AskedSizes
+    from pocketnas.effort import SCORING_IMAGES, AskedSizes, is_protected
     from pocketnas.finalists import training_settings
     from pocketnas.front import ImageChoice
     from pocketnas.learning import by_device
     from pocketnas.report import write_report
     from pocketnas.road import Question, RoadParams, claim_folder, search_by_predictions, search_on_devices
-    from pocketnas.searching import SearchParams
+    from pocketnas.searching import SearchParams, known_algorithm
     from pocketnas.sizing import has_size
     from pocketnas.targets import Wish, limits_of, objectives_of
     from pocketnas.verify import VerifyParams
@@ -215,7 +214,7 @@ def command(
     question = Question(settings, images, wish, seed=seed, fit_size=bool(device) and not sized)
     params = RoadParams(
         search=SearchParams(
-            algorithm=algorithm_named(algorithm),
+            algorithm=known_algorithm(algorithm),
             objectives=objectives_of(objective or ()),
             scoring_images=SCORING_IMAGES if device else None,
             rounds=loop_rounds,
@@ -228,9 +227,7 @@ def command(
             baselines=baselines,
             training=training_settings(augmentation),
         ),
-        sizes=AskedSizes(
-            population, generations, warmup_epochs, generation_epochs, protected=selection_named(selection) == "pnsga3"
-        ),
+        sizes=AskedSizes(population, generations, warmup_epochs, generation_epochs, protected=is_protected(selection)),
     )
     devices = configured_devices_named(config, device or ())
     paths = predictor or ([] if devices else [_DEFAULT_PREDICTOR])

@@ -37,7 +37,7 @@ class Counter:
 
     @contextmanager
     def search(self, title: str) -> Iterator[OnSearchStep]:
-        yield lambda progress: None
+        yield lambda _progress: None
 
 
 def trained(folder: Path, epochs: int, seed: int = 0) -> tuple[TrainedNetwork, int]:
@@ -63,7 +63,7 @@ def test_other_settings_train_anew_beside_the_finished_training(tmp_path: Path) 
 
 def test_epochs_follow_from_the_work_and_not_from_the_clock() -> None:
     few, why = epochs_for([ENTRY.network], 100)
-    many, _ = epochs_for([ENTRY.network] * 50, 10_000)
+    many, _ = epochs_for([ENTRY.network] * 5, 6000)
     most, _ = epochs_for([ENTRY.network] * 5000, 100_000)
     assert few == 60 > many > most == 8
     assert epochs_for([ENTRY.network], 100) == (few, why)
