@@ -42,14 +42,15 @@ class AccuracySource(ABC, Generic[G]):
             rng: Orders the images and is handed to `draw`.
 
         Returns:
-            Mean training loss of the steps; 0 when there was none.
+            Mean training loss of the steps; 0 when there was none, NaN when no step had a finite loss.
         """
 
     @abstractmethod
     def evaluate(self, genotypes: Sequence[G]) -> npt.NDArray[np.float64]:
         """Return the validation accuracy of each genotype, 0 to 1.  Shape: (len(genotypes),).
 
-        Evaluating changes nothing: the same call again returns the same numbers.
+        It is NaN where the genotype's network gives no finite numbers.  Evaluating changes nothing: the same
+        call again returns the same numbers.
         """
 
     @abstractmethod
