@@ -162,10 +162,22 @@ class _Search(Generic[G]):
         known = {genotype.key for genotypes in state.measured for genotype in genotypes}
         chosen = choose_to_measure(state.population, self.loop.networks, self.algorithm.objectives, known)
         self._learn_from(chosen)
-        population = tuple(self.screen.judge_again(state.population))
-        state = replace(state, population=population, measured=(*state.measured, tuple(chosen)))
+        population = self._score_new(self.screen.judge_again(state.population))
+        state = replace(state, population=tuple(population), measured=(*state.measured, tuple(chosen)))
         self.save(state)
         return state
+
+    def _score_new(self, population: Sequence[Evaluation[G]]) -> list[Evaluation[G]]:
+        """Give those that new predictions let in an accuracy; how fast it grows is seen in the next generation."""
+        new = [one.genotype for one in population if one.feasible and one.accuracy is None]
+        accuracies = dict(zip((genotype.key for genotype in new), self._evaluate(new), strict=True))
+        growth = 0.0 if self.algorithm.needs_growth else None
+        return [
+            self.screen.score(one, accuracy, growth)
+            if np.isfinite(accuracy := accuracies.get(one.genotype.key, np.nan))
+            else one
+            for one in population
+        ]
 
     def _learn_from(self, genotypes: Sequence[G]) -> None:
         """Judge from now on by the predictors that hold once some genotypes were measured."""
@@ -241,6 +253,8 @@ class _Search(Generic[G]):
         )
         if not members:
             closest = min(state.population, key=lambda individual: individual.violation)
+            if closest.feasible:
+                raise SearchError("no architecture within the limits has a finite accuracy; lower the learning rate")
             self.screen.refuse(closest, len(state.population))
         front = ParetoFront.of(members, self.algorithm.objectives)
         return SearchOutcome(

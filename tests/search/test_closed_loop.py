@@ -16,6 +16,7 @@ from search.objectives import LATENCY
 from search.outcome import SearchOutcome
 from search.state import Evaluation, State, rng_state
 from tests.search._toy import (
+    PARAMS,
     DeviceLostError,
     LawSource,
     ToyFeedback,
@@ -129,6 +130,20 @@ def test_individuals_that_turn_out_too_slow_lose_their_score(tmp_path: Path) -> 
     outcome = looped(tmp_path, ToyFeedback(slower=2.0))
     assert all(member.latency().high_ms <= 2.0 for member in outcome.population)
     assert len(outcome.population) > 0
+
+
+def test_individuals_that_turn_out_fast_enough_are_scored(tmp_path: Path) -> None:
+    params = replace(PARAMS, generations=1)
+    options = {"params": params, "budget_ms": 0.45, "tries": 24}
+    few = toy_search(tmp_path / "blind", **options)
+    assert 0 < len(few.population) < params.population
+    loop = ClosedLoop(ToyFeedback(slower=0.1), every=1, networks=4, rounds=1)
+    more = toy_search(tmp_path / "seeing", loop=loop, **options)
+    assert len(few.population) < len(more.population)
+    source = LawSource()
+    source.epochs = params.epochs
+    for member in more.population:
+        assert member.accuracy == source.evaluate([member.genotype])[0]
 
 
 def test_a_device_far_too_slow_ends_infeasible_with_the_gap(tmp_path: Path) -> None:
