@@ -6,12 +6,13 @@ eight candidates at every edge and multiplies each by 0 or 1.  The mixed one is 
 the ratio is the gain from leaving out, not from faster convolutions.  The target is a ratio of 4 at least.
 
 Order: networks drawn uniformly get the accuracy that they inherit from a supernet (validation images) and the accuracy
-of a training by themselves (test images); Kendall's tau-b compares the two orders.  Its interval is Fisher's
-transformation with the deviation of Fieller, Hartley & Pearson 1957; beside it stands a bootstrap over the networks.
-There is no target for it.
+of trainings by themselves (test images, mean over two seeds); Kendall's tau-b compares the two orders.  Its interval
+is Fisher's transformation with the deviation of Fieller, Hartley & Pearson 1957; beside it stands a bootstrap over the
+networks.  How well the two trainings of the same networks agree tells how much order there is to find.  There is no
+target for it.
 
     python bench/supernet.py [--rounds 20] [--batch 64] [--networks 20] [--data digits] [--supernet-epochs 60]
-        [--epochs 12] [--cells 3] [--channels 4] [--nodes 3] [--json]
+        [--epochs 8] [--repeats 2] [--cells 3] [--channels 2] [--nodes 2] [--json]
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from torch.nn import functional
 from profiler.network import same_padding
 from search._convolution import convolution
 from search.augmentation import labels_to_torch, to_torch
-from search.images import load_images
+from search.images import ImageData, load_images
 from search.spaces.cars import OPERATIONS, CarsGenotype, CarsParams, CarsSpace, Cell
 from search.supernet import Supernet, SupernetParams
 from search.threads import torch_threads
@@ -56,10 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--data", default="digits", help="images for the order, as `pocketnas search --data` takes them"
     )
     parser.add_argument("--supernet-epochs", type=int, default=60, help="epochs of the shared weights")
-    parser.add_argument("--epochs", type=int, default=12, help="epochs of each network by itself")
+    parser.add_argument("--epochs", type=int, default=8, help="epochs of each network by itself")
+    parser.add_argument("--repeats", type=int, default=2, help="trainings of each network by itself")
     parser.add_argument("--cells", type=int, default=3, help="cells of the networks whose order is compared")
-    parser.add_argument("--channels", type=int, default=4, help="channels of their nodes")
-    parser.add_argument("--nodes", type=int, default=3, help="nodes of their cells")
+    parser.add_argument("--channels", type=int, default=2, help="channels of their nodes")
+    parser.add_argument("--nodes", type=int, default=2, help="nodes of their cells")
     parser.add_argument("--seed", type=int, default=0, help="of weights and networks")
     parser.add_argument("--json", action="store_true", help="print only the JSON line")
     options = parser.parse_args(arguments)
@@ -88,6 +90,8 @@ def print_table(result: dict[str, Any]) -> None:
             f"Kendall's tau {found['kendall']:.2f} over n = {found['n']} networks on {found['data']} "
             f"(95 % interval {ends[0]}; by bootstrap {ends[1]})"
         )
+        if found["kendall_of_two_trainings"] is not None:
+            print(f"between two trainings of each of them: {found['kendall_of_two_trainings']:.2f}")
 
 
 def order(options: argparse.Namespace) -> dict[str, Any]:
@@ -105,18 +109,27 @@ def order(options: argparse.Namespace) -> dict[str, Any]:
     print(f"shared weights: {time.monotonic() - began_s:.0f} s", file=sys.stderr)
     genotypes = [space.sample(rng) for _ in range(options.networks)]
     inherited = supernet.evaluate(genotypes)
-    params, alone = TrainingParams(epochs=options.epochs), []
-    for place, genotype in enumerate(genotypes):
-        network, parts = space.lower(genotype), space.input_parts(genotype)
-        alone.append(train_network(network, data, params, input_parts=parts, seed=options.seed + place).accuracy)
+    alone = np.array([_trained(space, genotype, data, options) for genotype in genotypes])
     print(f"with {len(alone)} networks trained: {time.monotonic() - began_s:.0f} s", file=sys.stderr)
+    among_themselves = float(kendalltau(alone[:, 0], alone[:, 1]).statistic) if options.repeats > 1 else None
     return {
-        **correlation(inherited, np.array(alone)),
+        **correlation(inherited, alone.mean(axis=1)),
+        "kendall_of_two_trainings": among_themselves,
         "data": data.name,
-        "inherited": [float(value) for value in inherited],
-        "alone": alone,
+        "inherited": inherited.tolist(),
+        "alone": alone.tolist(),
         "seconds": round(time.monotonic() - began_s, 1),
     }
+
+
+def _trained(space: CarsSpace, genotype: CarsGenotype, data: ImageData, options: argparse.Namespace) -> list[float]:
+    """Return the test accuracy of each training of a network by itself."""
+    network, parts = space.lower(genotype), space.input_parts(genotype)
+    params = TrainingParams(epochs=options.epochs)
+    return [
+        train_network(network, data, params, input_parts=parts, seed=options.seed + repeat).accuracy
+        for repeat in range(options.repeats)
+    ]
 
 
 def correlation(inherited: npt.NDArray[np.float64], alone: npt.NDArray[np.float64]) -> dict[str, Any]:
