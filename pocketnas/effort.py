@@ -60,6 +60,9 @@ class AskedSizes:
         warmup_epochs: Epochs on random architectures first.
         generation_epochs: Epochs of each generation.
         protected: Whether growth protects what is still learning.
+
+    Raises:
+        ConfigError: One is out of its range.
     """
 
     population: int | None = None
@@ -68,12 +71,11 @@ class AskedSizes:
     generation_epochs: int | None = None
     protected: bool = True
 
-    def over(self, default: EvolutionParams) -> EvolutionParams:
-        """Return sizes with those that were asked for in the place of the default ones.
+    def __post_init__(self) -> None:
+        self.over(EvolutionParams())
 
-        Raises:
-            ConfigError: One is out of its range.
-        """
+    def over(self, default: EvolutionParams) -> EvolutionParams:
+        """Return sizes with those that were asked for in the place of the default ones."""
         return replace(default, **{name: value for name, value in asdict(self).items() if value is not None})
 
 

@@ -25,7 +25,7 @@ from pocketnas.measuring import STORE_NAME, Bench
 from pocketnas.result import SearchResult
 from pocketnas.searching import SearchParams, SearchTask, search
 from pocketnas.sizing import fitting_size
-from pocketnas.targets import Wish
+from pocketnas.targets import GIVEN, Wish
 from pocketnas.verify import VerifyParams, verify
 from predictor import NetworkPredictor
 from profiler.devices import Device
@@ -97,24 +97,29 @@ class SearchCall(JsonFile):
     question: str
 
 
-def claim_folder(
-    question: Question, devices: Sequence[Device], params: RoadParams, folder: Path, *, resume: bool
-) -> None:
-    """Note what a folder is for, before anything is put into it.
+def require_free(folder: Path, *, resume: bool) -> None:
+    """Make sure that a folder holds no search, or one that is to be gone on with.
 
     Raises:
-        ConfigError: It holds a search already that is not to be gone on with, or one of other settings.
+        ConfigError: It holds one that is not.
     """
-    holds = (folder / SearchCall.file_name).exists() or (folder / CHECKPOINT_NAME).exists()
-    if holds and not resume:
+    if not resume and (folder / CHECKPOINT_NAME).exists():
         raise ConfigError("holds a search already; go on with --resume, or choose another folder", path=folder)
+
+
+def claim_folder(question: Question, devices: Sequence[Device], params: RoadParams, folder: Path) -> None:
+    """Note what a folder is for; what was measured for another question may be used for this one.
+
+    Raises:
+        ConfigError: A search of other settings has begun in it.
+    """
     digest = hashlib.sha256(f"{question!r} {params!r}".encode()).hexdigest()[:16]
     call = SearchCall(devices=tuple(device.model_dump(mode="json") for device in devices), question=digest)
-    if not (folder / SearchCall.file_name).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        call.save(folder)
-    elif SearchCall.load(folder) != call:
+    begun = (folder / CHECKPOINT_NAME).exists() and (folder / SearchCall.file_name).exists()
+    if begun and SearchCall.load(folder) != call:
         raise ConfigError("a search with other settings was made here; choose another --out", path=folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    call.save(folder)
 
 
 def search_on_devices(
@@ -232,7 +237,8 @@ def _search(
     space = space_for(question.settings, data)
     targets = question.wish.targets(predictors, space, np.random.default_rng(question.seed))
     for target in targets:
-        observer.note(f"budget {target.describe()}: {target.budget_reason}")
+        if target.budget_reason != GIVEN:
+            observer.note(f"budget {target.describe()}: {target.budget_reason}")
     settings = params.search
     if params.sizes is not None:
         rng = np.random.default_rng(question.seed)

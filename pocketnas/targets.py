@@ -10,6 +10,7 @@ import numpy as np
 
 from pocketnas.result import Target
 from profiler.errors import ConfigError
+from profiler.near_names import nearest
 from search.assessment import Assessment, LatencyPredictor
 from search.constraints import AllOf, Constraint, Gap, LatencyBudget, Limit
 from search.errors import SearchError
@@ -32,12 +33,31 @@ class Wish:
         for_all: Whether one network is to keep to a budget on all devices, instead of one on each.
         alpha: How likely a budget may be exceeded, as far as the predictor can tell.
         limits: What else every network must keep to.
+
+    Raises:
+        ConfigError: alpha or a budget is out of its range.
     """
 
     budgets_ms: tuple[float, ...] = ()
     for_all: bool = False
     alpha: float = 0.05
     limits: tuple[Constraint, ...] = ()
+
+    def __post_init__(self) -> None:
+        for budget_ms in self.budgets_ms or (1.0,):
+            LatencyBudget(budget_ms, self.alpha)
+
+    def check_devices(self, devices: Sequence[str], objectives: Sequence[Objective]) -> None:
+        """Make sure that limits and objectives are of devices of the search.
+
+        Raises:
+            ConfigError: One is of another; the nearest one is told.
+        """
+        reads = (*objectives, *(read for limit in self.limits for read in limit.reads))
+        for device in (read.device for read in reads):
+            if device is not None and device not in devices:
+                shown = device[:_SHOWN_CHARS]
+                raise ConfigError(f"{shown!r} is no device of this search{nearest(shown, devices)}", key="--device")
 
     def targets(
         self, predictors: Mapping[str, LatencyPredictor], space: SearchSpace[Any], rng: np.random.Generator

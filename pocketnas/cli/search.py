@@ -196,7 +196,14 @@ def command(
     from pocketnas.front import ImageChoice
     from pocketnas.learning import by_device
     from pocketnas.report import write_report
-    from pocketnas.road import Question, RoadParams, claim_folder, search_by_predictions, search_on_devices
+    from pocketnas.road import (
+        Question,
+        RoadParams,
+        claim_folder,
+        require_free,
+        search_by_predictions,
+        search_on_devices,
+    )
     from pocketnas.searching import SearchParams, known_algorithm
     from pocketnas.sizing import has_size
     from pocketnas.targets import Wish, limits_of, objectives_of
@@ -230,9 +237,11 @@ def command(
         sizes=AskedSizes(population, generations, warmup_epochs, generation_epochs, protected=is_protected(selection)),
     )
     devices = configured_devices_named(config, device or ())
+    require_free(out, resume=resume)
     paths = predictor or ([] if devices else [_DEFAULT_PREDICTOR])
     predictors = by_device([NetworkPredictor.load(path) for path in paths], devices, force=force)
-    claim_folder(question, devices, params, out, resume=resume)
+    wish.check_devices([entry.name for entry in devices] or list(predictors), params.search.objectives)
+    claim_folder(question, devices, params, out)
     count = workers or os.cpu_count() or 1
     with Processes(count, warn=screen.warn) if count > 1 else InProcess() as engine:
         if devices:

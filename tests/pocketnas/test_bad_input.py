@@ -19,7 +19,8 @@ from predictor import NetworkPredictor, _family, _trees
 from profiler.adb import AdbServer, ServerTransport
 from profiler.backends import BlockRequest, EmulatedBackend
 from profiler.devices import EmulatedDevice
-from profiler.errors import DeviceOfflineError
+from profiler.errors import DeviceOfflineError, ModelFileError
+from profiler.formats import read_torch
 from profiler.network import Dense, Network, TensorSpec
 from profiler.phone import Phone, PhoneServer, load_phone
 from profiler.phone.files import SHELL_USER
@@ -34,7 +35,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int 
     assert run(arguments) == code
     out, err = capsys.readouterr()
     assert out == ""
-    lines = [line for line in err.splitlines() if not line.startswith(("warning: ", "measuring on "))]
+    lines = [line for line in err.splitlines() if not line.startswith(("warning: ", "measuring on ", "searching for "))]
     assert len(lines) == 1 and lines[0].startswith("error: "), err
     assert lines[0].isprintable()
     return lines[0]
@@ -79,6 +80,45 @@ def test_3_unknown_key_names_line_and_nearest_key(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize("command", ["search", "quickstart"])
 def test_4_budget_that_is_no_latency(command: str, budget: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--budget-ms" in refused([command, "--budget-ms", budget], capsys)
+
+
+@pytest.mark.parametrize("budgets", ["1,nan", "inf,1", "1,-2", "1,,2", ",", "0.5;1", ""])
+def test_4_list_of_budgets_with_one_that_is_no_latency(budgets: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--budget-ms" in refused(["search", "--budget-ms", budgets], capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (["--space", "shufflenet"], "'shufflenetv2'"),
+        (["--space", "gone.yaml"], "gone.yaml"),
+        (["--space", "mobilenetv3", "--space-set", "kernals=3"], "'kernels'"),
+        (["--space", "cars", "--space-set", "operations=sep_konv_3x3"], "'sep_conv_3x3'"),
+        (["--space", "shufflenetv2", "--nodes", "3"], "nodes"),
+        (["--space-set", "cells"], "KEY=VALUE"),
+        (["--algorithm", "nsga4"], "'nsga3'"),
+        (["--selection", "pnsga"], "'pnsga3'"),
+        (["--objective", "latency"], "'latency_ms'"),
+        (["--limit", "parameter=3"], "'parameters'"),
+        (["--limit", "macs=nan"], "macs"),
+        (["--augmentation", "randaugmnt"], "'randaugment'"),
+        (["--alpha", "nan"], "alpha"),
+        (["--alpha", "0.7"], "alpha"),
+        (["--device", "pixel5"], "no such device"),
+        (["--device", "host", "--population", "1"], "population"),
+        (["--device", "host", "--predictor", "gone.safetensors"], "gone.safetensors"),
+    ],
+)
+def test_search_names_what_is_near(
+    arguments: list[str],
+    nearest: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert nearest in refused(["search", "--budget-ms", "1", *arguments], capsys)
+    assert names(tmp_path) == [], "nothing was begun"
 
 
 def test_5_least_rounds_above_most_names_both(
@@ -298,6 +338,18 @@ class _Canary:
 
     def __reduce__(self) -> tuple[object, ...]:
         return (Path.touch, (self.path,))
+
+
+def test_15_control_flow_on_data_passes_the_exporters_error_on_with_a_hint() -> None:
+    import torch
+
+    class Branching(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(ModelFileError, match=r"(?s)data-dependent.*torch\.where") as caught:
+        read_torch(Branching(), (torch.zeros(1, 3, 4, 4),))
+    assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("command", [["predict", "m.tflite"], ["search"]])
