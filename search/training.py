@@ -49,6 +49,9 @@ InputParts = Mapping[str, tuple[str, ...]]
 class TrainingParams:
     """Settings of a training.
 
+    The defaults are for small networks and tens of epochs.  There mixup and RandAugment take accuracy away, and an
+    average of weights adds none where the learning rate falls to 0; all three are for longer trainings.
+
     Attributes:
         epochs: Passes over the training images, >= 1.
         batch_size: Images a step, >= 1.
