@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +53,7 @@ class Case:
         protected: Whether growth protects, as in pNSGA-III.
     """
 
-    predictors: dict[str, LatencyPredictor]
+    predictors: Mapping[str, LatencyPredictor]
     objectives: tuple[Objective, ...]
     protected: bool = True
 

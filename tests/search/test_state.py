@@ -23,7 +23,7 @@ EVALUATIONS = st.builds(
     genotype=st.tuples(*[st.integers(0, 7)] * 5).map(ToyGenotype),
     assessment=st.builds(
         Assessment,
-        latencies=st.dictionaries(st.text(max_size=4), LATENCIES, max_size=2),
+        latencies=st.dictionaries(st.text("pixel4-é ", max_size=4), LATENCIES, max_size=2),
         macs=st.integers(0, 10**12),
         parameters=st.integers(0, 10**9),
         memory_bytes=st.none() | st.integers(0, 10**9),
