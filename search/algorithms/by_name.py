@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from search.algorithms.base import Algorithm
+from search.algorithms.bayes import Bayes, BayesParams
 from search.algorithms.cars import Cars, EvolutionParams
 from search.algorithms.pymoo_evolution import PymooEvolution
 from search.algorithms.random_search import RandomSearch
@@ -40,10 +41,16 @@ def _random(space: SearchSpace[Any], sizes: EvolutionParams, objectives: Sequenc
     return RandomSearch(space, _trained_first(sizes), objectives)
 
 
+def _bayes(space: SearchSpace[Any], sizes: EvolutionParams, objectives: Sequence[Objective]) -> Algorithm[Any]:
+    scored = sizes.population * sizes.generations
+    params = BayesParams(scored, first=sizes.population, batch=sizes.population, warmup_epochs=sizes.epochs)
+    return Bayes(space, params, objectives)
+
+
 def _trained_first(sizes: EvolutionParams) -> TrainedFirstParams:
     return TrainedFirstParams(sizes.population, sizes.generations, sizes.epochs)
 
 
 ALGORITHMS: Mapping[str, MakeAlgorithm] = MappingProxyType(
-    {"cars": Cars, "spos": _spos, "nsga2": _nsga2, "nsga3": _nsga3, "random": _random}
+    {"cars": Cars, "spos": _spos, "nsga2": _nsga2, "nsga3": _nsga3, "random": _random, "bayes": _bayes}
 )
