@@ -112,9 +112,9 @@ def _structure(genotypes: Sequence[NasBench201Genotype]) -> tuple[Floats, Floats
     opened = [(live[:, way] > 0).all(axis=1).astype(np.float64)[:, None] for way in _WAYS]
     counts = [there * on_edges[:, way].sum(axis=1) for there, way in zip(opened, _WAYS, strict=True)]
     convolutions = [OPERATIONS.index("nor_conv_1x1") - 1, OPERATIONS.index("nor_conv_3x3") - 1]
-    depth = np.max([count[:, convolutions].sum(axis=1) for count in counts], axis=0)[:, None]
+    depth = np.stack([count[:, convolutions].sum(axis=1) for count in counts]).max(axis=0)[:, None]
     by_way = [column for pair in zip(opened, counts, strict=True) for column in pair]
-    ways = np.hstack([*by_way, on_edges.sum(axis=1), np.sum(opened, axis=0), depth])
+    ways = np.hstack([*by_way, on_edges.sum(axis=1), np.stack(opened).sum(axis=0), depth])
     return one_hot.reshape(len(genotypes), -1), ways
 
 

@@ -10,18 +10,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 from replay_table import BUDGET_QUANTILES, ReplayTable
 
 from profiler.network import Network
-from search.algorithms import Algorithm, Cars, EvolutionParams
+from search.algorithms import Algorithm, EvolutionParams
 from search.algorithms.bayes import Bayes, BayesParams
+from search.algorithms.by_name import ALGORITHMS
 from search.assessment import Assessment, Assessor, LatencyInterval
 from search.constraints import LatencyBudget
 from search.feasibility import Screen, find_feasible
+from search.objectives import LATENCY
 from search.space import SearchSpace
 from search.spaces.nasbench201 import NasBench201Genotype, NasBench201Params, NasBench201Space
 from search.table_source import TableSource
@@ -158,26 +160,29 @@ def _macs(cell: TableCell) -> int:
 
 def _bayes(space: TableSpace, evaluations: int) -> Algorithm[TableCell]:
     # The budgets that regret is told at are the ones that are asked for, as a list of budgets is in a real search.
-    return Bayes(
-        space,
-        BayesParams(
-            evaluations,
-            first=min(16, evaluations),
-            batch=4,
-            warmup_epochs=0,
-            pool=max(space.size, 16),
-            budget_quantiles=BUDGET_QUANTILES,
-        ),
-    )
+    sizes = {"first": min(16, evaluations), "batch": 4, "warmup_epochs": 0, "pool": max(space.size, 16)}
+    return Bayes(space, BayesParams(evaluations, **sizes, budget_quantiles=BUDGET_QUANTILES))
 
 
-def _cars(space: TableSpace, evaluations: int) -> Algorithm[TableCell]:
-    """CARS without shared weights: nothing is learned between generations, so nothing grows that could be protected."""
-    generations = 4 * evaluations // _POPULATION + 1
-    return Cars(space, EvolutionParams(_POPULATION, generations, warmup_epochs=0, generation_epochs=0, protected=False))
+def _evolution(name: str) -> Callable[[TableSpace, int], Algorithm[TableCell]]:
+    """Return the maker of an algorithm by name.
+
+    CARS has no shared weights here: nothing is learned between generations, so nothing grows that could be protected.
+    """
+
+    def make(space: TableSpace, evaluations: int) -> Algorithm[TableCell]:
+        # What was paid for once costs nothing again, so there are more generations than evaluations would fill.
+        generations = 4 * evaluations // _POPULATION + 1
+        sizes = EvolutionParams(_POPULATION, generations, warmup_epochs=0, generation_epochs=0, protected=False)
+        return ALGORITHMS[name](space, sizes, (LATENCY,))
+
+    return make
 
 
-_MAKERS: Mapping[str, Callable[[TableSpace, int], Algorithm[TableCell]]] = {"bayes": _bayes, "cars": _cars}
+_MAKERS: Mapping[str, Callable[[TableSpace, int], Algorithm[TableCell]]] = {
+    "bayes": _bayes,
+    **{name: _evolution(name) for name in ("cars", "spos", "nsga2", "nsga3")},
+}
 
 
 def search(name: str, table: ReplayTable, evaluations: int, seed: int) -> list[int]:
@@ -206,7 +211,4 @@ def _written(cell: TableCell) -> str:
     return cell.genotype.to_arch_str()
 
 
-OURS: Mapping[str, Callable[[ReplayTable, int, int], list[int]]] = {
-    "bayes": lambda table, evaluations, seed: search("bayes", table, evaluations, seed),
-    "cars": lambda table, evaluations, seed: search("cars", table, evaluations, seed),
-}
+OURS: Mapping[str, Callable[[ReplayTable, int, int], list[int]]] = {name: partial(search, name) for name in _MAKERS}

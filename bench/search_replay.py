@@ -6,9 +6,9 @@
 The table has the columns `arch_str,accuracy` (shares or percent) and latencies in ms; it may lack cells. Without
 --table one is built from the published latencies of phones, and says what of it is published and what a model
 completed. Latencies of all cells are known to the algorithms, as a predictor's are; an accuracy only once it is paid
-for. Our algorithms run through the same ask and tell as in a real search, beside uniform random draws and pymoo's
-NSGA-II and NSGA-III. Hypervolume and regret are defined in replay_table.py; each mean stands with the half width of
-its 95 % interval over seeds. The last line is JSON.
+for. Our algorithms (bayes; cars, spos, nsga2 and nsga3 by name) run through the same ask and tell as in a real search,
+beside uniform random draws and pymoo's own NSGA-II and NSGA-III. Hypervolume and regret are defined in replay_table.py;
+each mean stands with the half width of its 95 % interval over seeds. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from search.errors import SearchError
 PHONE_DATA_VARIABLE = "POCKETNAS_PHONE_DATA"
 _BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "phone-data"
 ALGORITHMS = {**OURS, **ORACLES}
+_DEFAULT = ("bayes", *ORACLES)
+"""Evolution is there to be asked for: it has no model of accuracy, and needs many more evaluations."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency", default="samsung_s7", help="column of the latencies, in ms")
     parser.add_argument("--evaluations", type=_numbers, default=(50, 100, 200), help="such as 50,100,200")
     parser.add_argument("--seeds", type=int, default=50, help="searches of each algorithm")
-    parser.add_argument("--algorithm", nargs="+", action="extend", choices=ALGORITHMS, help="all by default")
+    parser.add_argument(
+        "--algorithm", nargs="+", action="extend", choices=ALGORITHMS, help=f"by default {', '.join(_DEFAULT)}"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="searches at the same time")
     default = Path(os.environ.get(PHONE_DATA_VARIABLE, _BESIDE_REPOSITORY))
     parser.add_argument("--data", type=Path, default=default, help="folder of the published latencies")
@@ -86,7 +90,7 @@ def _replay(options: argparse.Namespace) -> None:
     results: list[dict[str, Any]] = []
     # Workers start anew: a forked copy of a process with threads may hang.
     with ProcessPoolExecutor(options.processes, get_context("spawn"), _begin, (table, options.evaluations)) as pool:
-        for name in dict.fromkeys(options.algorithm or ALGORITHMS):
+        for name in dict.fromkeys(options.algorithm or _DEFAULT):
             scores = list(pool.map(_score, [name] * options.seeds, range(options.seeds)))
             for result in _results(name, options.evaluations, scores):
                 results.append(result)
