@@ -102,7 +102,8 @@ def scale_to(rivals: Sequence[Rival], data: ImageData, measure: MeasureOn) -> li
     Returns:
         One network a family and finalist; a family that stays faster at every width is left out.
     """
-    searches = [_WidthSearch(family, rival, _ladder(family, data)) for rival in rivals for family in FAMILIES]
+    ladders = {family: _ladder(family, data) for family in FAMILIES} if rivals else {}
+    searches = [_WidthSearch(family, rival, ladder) for rival in rivals for family, ladder in ladders.items()]
     while open_ := [search for search in searches if not search.is_over]:
         for device in dict.fromkeys(search.rival.device for search in open_):
             asked = [search for search in open_ if search.rival.device == device]

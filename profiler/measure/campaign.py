@@ -112,13 +112,24 @@ def measure(
     for step in campaign.run():
         if progress is not None:
             progress(step)
-    found = {measurement.workload.key: measurement for measurement in load_measurements(store, campaign.record)}
+    # Campaigns that began later move no number of this one: who asks again, after these, is told the same.
+    levels = usual_levels(store, campaign.record.configuration, until=campaign.record)
+    measured = load_measurements(store, campaign.record, levels=levels)
+    found = {measurement.workload.key: measurement for measurement in measured}
     return tuple(found[key] for key in dict.fromkeys(workload.key for workload in workloads))
 
 
-def usual_levels(store: Store, configuration: Configuration) -> Levels:
-    """Return the usual latency of each reference kernel, over all campaigns on a configuration."""
+def usual_levels(store: Store, configuration: Configuration, *, until: CampaignRecord | None = None) -> Levels:
+    """Return the usual latency of each reference kernel, over all campaigns on a configuration.
+
+    Args:
+        store: Where their rows are.
+        configuration: Which campaigns.
+        until: The last of them that counts, of those in the order in which they began; None for all.
+    """
     own = [record.id for record in store.campaigns() if record.configuration == configuration]
+    if until is not None:
+        own = own[: own.index(until.id) + 1]
     return levels_of(block for id_ in own for block in store.blocks(id_))
 
 
