@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from pocketnas.result import Candidate, SearchResult
+from pocketnas.result import Baseline, Candidate, SearchResult
 
 Figure = dict[str, Any]
 
@@ -43,8 +43,8 @@ def front_figure(result: SearchResult) -> Figure:
             ),
         ),
     ]
-    if result.baselines:
-        data.append(_known_networks(result))
+    for source in dict.fromkeys(baseline.source for baseline in result.baselines):
+        data.append(_known_networks([own for own in result.baselines if own.source == source], source))
     if missed:
         data.append(
             scatter(
@@ -62,13 +62,13 @@ def front_figure(result: SearchResult) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def _known_networks(result: SearchResult) -> dict[str, Any]:
-    """Known networks that were trained alike, as their device measured them."""
-    known = {(baseline.name, baseline.device): baseline for baseline in result.baselines}.values()
+def _known_networks(baselines: Sequence[Baseline], source: str) -> dict[str, Any]:
+    """Known networks that were trained alike, as devices of one source measured them."""
+    known = {(baseline.name, baseline.device): baseline for baseline in baselines}.values()
     measured_ms = [baseline.measured_ms for baseline in known]
     lows_ms, highs_ms = [b.measured_low_ms for b in known], [b.measured_high_ms for b in known]
     return scatter(
-        "known networks, trained alike",
+        f"{source}, known networks trained alike",
         measured_ms,
         [100 * baseline.accuracy for baseline in known],
         labels=[baseline.name for baseline in known],

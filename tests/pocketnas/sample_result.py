@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pocketnas.result import (
+    Baseline,
     CalibrationPoint,
     Candidate,
+    Choice,
     DataInfo,
     Dropped,
     Finalist,
@@ -15,6 +17,7 @@ from pocketnas.result import (
     OperatorCost,
     PredictorInfo,
     SearchResult,
+    TrainingInfo,
 )
 
 
@@ -136,5 +139,38 @@ def sample_result(*, name: str = "cars-3f2a9c", device: str = "host") -> SearchR
             OperatorCost(name=f"node_{i}", kind="Convolution (NHWC, F32) IGEMM", mean_ms=0.3 / i) for i in range(1, 9)
         ),
         operators_note="Profiled over 50 runs by LiteRT; profiling slows the network by some percent.",
+        choices=tuple(
+            Choice(
+                devices=(device,),
+                budget_ms=budget_ms,
+                budget_reason="given by --budget-ms",
+                chosen=chosen.name,
+                finalists=(chosen.name,),
+            )
+            for budget_ms, chosen in zip((0.9, 0.8), finalists, strict=True)
+        ),
+        baselines=tuple(
+            Baseline(
+                name=f"{family}-0.25",
+                family=family,
+                width=0.25,
+                against=finalists[0].name,
+                device=device,
+                source="measured",
+                tflite=f"baselines/{family}-0.25.tflite",
+                onnx=f"baselines/{family}-0.25.onnx",
+                accuracy=0.9,
+                accuracy_low=0.86,
+                accuracy_high=0.93,
+                validation_accuracy=0.91,
+                measured_ms=0.7,
+                measured_low_ms=0.69,
+                measured_high_ms=0.71,
+                macs=2_000_000,
+                parameters=90_000,
+            )
+            for family in ("shufflenet_v2", "mobilenet_v3_small")
+        ),
+        training=TrainingInfo(epochs=20, reason="given by the user", settings="TrainingParams(epochs=20)"),
         durations_s={"measure": 63.2, "fit": 4.1, "search": 88.0, "verify": 70.3},
     )

@@ -41,7 +41,7 @@ def test_no_series_mixes_sources() -> None:
     from pocketnas import _figures
 
     names = [series["name"] for series in _figures.front_figure(sample_result())["data"]]
-    expected = ["predicted", "predicted", "measured", "measured", "budget"]
+    expected = ["predicted", "predicted", "measured", "measured", "measured", "budget"]
     assert [name.split(",")[0].split(" ")[0] for name in names] == expected
 
 
@@ -81,3 +81,12 @@ def test_kernels_say_what_they_wait_for_where_it_is_known() -> None:
     known = sample_result().model_copy(update={"kernels": (first.model_copy(update={"bound": "memory"}), *others)})
     assert PageOutline(without_plotly(render(known))).text.count("waits for memory") == 1
     assert "waits for memory" not in PageOutline(without_plotly(render(sample_result()))).text
+
+
+def test_choices_and_known_networks_have_their_tables() -> None:
+    page = render(sample_result())
+    assert "One network for each budget and device" in page and "Beside known networks of as much latency" in page
+    assert page.count("shufflenet_v2-0.25</td>") == 1 and "90.00 % (86.0 to 93.0)" in page
+    alone = sample_result().model_copy(update={"choices": (), "baselines": (), "training": None})
+    page = render(alone)
+    assert "One network for each budget" not in page and "Beside known networks" not in page
