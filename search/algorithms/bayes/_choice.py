@@ -20,7 +20,7 @@ candidate, so that each part of the pool counts by its size, not by the range of
 budgets."""
 
 FIRST_HALF: tuple[Aim, ...] = ("hypervolume", "any budget", "budgets")
-SECOND_HALF: tuple[Aim, ...] = ("hypervolume", "budgets", "budgets", "budgets")
+SECOND_HALF: tuple[Aim, ...] = ("hypervolume", "budgets")
 """Aims in turn: the more is known, the more it is used where it is wanted."""
 
 _DRAWN_BUDGETS = 64
