@@ -34,6 +34,9 @@ _ACCURACY = Objective("accuracy")
 _LEAST_ERROR = 1e-3
 """Errors below are taken for it: the logarithm of 0 is none, and no validation set tells smaller ones apart."""
 
+_FAILURE = np.log(3.5)
+"""An error of so many times the usual one is a failure, and how bad a failure it is does not matter."""
+
 _REFIT_GROWTH = 1.1
 """Hyperparameters are found anew whenever a tenth more was scored."""
 
@@ -199,8 +202,8 @@ class Bayes(Algorithm[G]):
         if scored and len(taken) == len(pool.members):
             return []
         errors = np.array([max(1.0 - float(item.accuracy or 0.0), _LEAST_ERROR) for item in scored])
-        inputs = pool.inputs_of(scored)
-        posterior = Posterior(self._hyperparameters(inputs, np.log(errors)), pool.inputs, inputs, np.log(errors))
+        inputs, learned = pool.inputs_of(scored), _without_failures(np.log(errors))
+        posterior = Posterior(self._hyperparameters(inputs, learned), pool.inputs, inputs, learned)
         within = np.array([item.feasible for item in scored])
         found = Scored(cost_matrix(scored, self._objectives)[within], errors[within])
         budgets = np.quantile(pool.costs, self._params.budget_quantiles, axis=0)
@@ -224,6 +227,11 @@ class Bayes(Algorithm[G]):
         if self._last_fit is None or self._last_fit[0] != key:
             self._last_fit = key, fit(rows, own)
         return self._last_fit[1]
+
+
+def _without_failures(log_errors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return log errors, those of failures brought down to where they no longer rule what is learned of the others."""
+    return np.minimum(log_errors, np.median(log_errors) + _FAILURE)
 
 
 def _parents(population: Sequence[Evaluation[G]], objectives: Sequence[Objective]) -> Sequence[Evaluation[G]]:
