@@ -231,7 +231,7 @@ class Bayes(Algorithm[G]):
 
 def _without_failures(log_errors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return log errors, those of failures brought down to where they no longer rule what is learned of the others."""
-    return np.minimum(log_errors, np.median(log_errors) + _FAILURE)
+    return np.asarray(np.minimum(log_errors, np.median(log_errors) + _FAILURE))
 
 
 def _parents(population: Sequence[Evaluation[G]], objectives: Sequence[Objective]) -> Sequence[Evaluation[G]]:
