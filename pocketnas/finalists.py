@@ -11,16 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pocketnas._observer import Observer
+from pocketnas.settings_texts import with_settings
 from profiler.errors import ConfigError
 from profiler.near_names import nearest
 from profiler.network import Network
 from search.augmentation import AUGMENTATIONS
+from search.distillation import Teacher
 from search.engine import Engine, TrainingJob
 from search.errors import SearchError, TrainingError
 from search.images import ImageData
 from search.training import TrainedNetwork, TrainingParams, training_digest
 
 CHECKPOINTS_FOLDER = "training"
+
+TEACHER_NAME = "teacher.safetensors"
+"""The largest network of a search's shared weights, in its folder."""
 
 _WORK_MACS = 3e12
 """Multiply-accumulates forward in all trainings of a search together: some 13 minutes on two cores."""
@@ -47,16 +52,16 @@ class ToTrain:
     input_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def training_settings(augmentation: str) -> TrainingParams:
-    """Return the settings of a final training with an augmentation by its name.
+def training_settings(augmentation: str, changes: Sequence[str] = ()) -> TrainingParams:
+    """Return the settings of a final training with an augmentation by its name and other changes, as in "mixup=0.2".
 
     Raises:
-        ConfigError: There is none of this name; the nearest one is told.
+        ConfigError: There is no augmentation or setting of this name; the nearest one is told.
     """
     if augmentation not in AUGMENTATIONS:
         shown = augmentation[:_SHOWN_CHARS]
         raise ConfigError(f"unknown augmentation {shown!r}{nearest(shown, AUGMENTATIONS)}", key="--augmentation")
-    return TrainingParams(augmentation=AUGMENTATIONS[augmentation])
+    return with_settings(TrainingParams(augmentation=AUGMENTATIONS[augmentation]), changes, "--train-set")
 
 
 def epochs_for(networks: Iterable[Network], images: int) -> tuple[int, str]:
@@ -75,6 +80,18 @@ def epochs_for(networks: Iterable[Network], images: int) -> tuple[int, str]:
     )
 
 
+def load_teacher(folder: Path) -> Teacher:
+    """Return the largest network of the shared weights of a search, which finalists may learn from.
+
+    Raises:
+        ConfigError: The search was made by a version that kept none.
+    """
+    path = folder / TEACHER_NAME
+    if not path.exists():
+        raise ConfigError("has no teacher to distil from; search again", path=folder)
+    return Teacher.load(path)
+
+
 class Trainer:
     """Trains networks with the same settings, images and seed.
 
@@ -85,12 +102,22 @@ class Trainer:
         engine: Where trainings run.
         params: Settings of all of them.
         seed: Of initial weights and of the order of images.
+        teacher: A network whose answers all of them learn from; None for labels alone.
     """
 
     def __init__(
-        self, data: ImageData, folder: Path, observer: Observer, engine: Engine, params: TrainingParams, *, seed: int
+        self,
+        data: ImageData,
+        folder: Path,
+        observer: Observer,
+        engine: Engine,
+        params: TrainingParams,
+        *,
+        seed: int,
+        teacher: Teacher | None = None,
     ) -> None:
         self.params = params
+        self._teacher = teacher
         self._data, self._folder, self._observer = data, folder / CHECKPOINTS_FOLDER, observer
         self._engine, self._seed = engine, seed
         self._done: dict[str, TrainedNetwork | SearchError] = {}
@@ -126,12 +153,16 @@ class Trainer:
             return self._engine.train(jobs, self._data, on_epoch=on_epoch)
 
     def _job(self, entry: ToTrain) -> TrainingJob:
-        digest = training_digest(entry.network, self._data, self.params, input_parts=entry.input_parts, seed=self._seed)
+        teacher = self._teacher
+        digest = training_digest(
+            entry.network, self._data, self.params, input_parts=entry.input_parts, seed=self._seed, teacher=teacher
+        )
         return TrainingJob(
             entry.network,
             self.params,
             self._seed,
             entry.input_parts,
+            teacher=teacher,
             checkpoint=self._folder / f"{entry.name}-{digest}.safetensors",
         )
 

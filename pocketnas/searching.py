@@ -12,6 +12,7 @@ from typing import Any
 from pocketnas._observer import Observer
 from pocketnas.effort import scoring_data
 from pocketnas.feedback import DeviceFeedback
+from pocketnas.finalists import TEACHER_NAME
 from pocketnas.front import PREDICTOR_NAME, FoundFront, ImageChoice, SearchedDevice, SearchedTarget, space_for
 from pocketnas.learning import require_float32
 from pocketnas.result import Candidate, DevicePrediction, Generation, Target
@@ -22,6 +23,7 @@ from profiler.near_names import nearest
 from search.algorithms import ALGORITHMS, Algorithm, Cars, EvolutionParams
 from search.closed_loop import ClosedLoop
 from search.constraints import Constraint
+from search.distillation import Teacher, largest_teacher
 from search.engine import Engine
 from search.front import FrontMember, ParetoFront
 from search.images import ImageData
@@ -145,6 +147,7 @@ def search(
         durations_s={**(durations_s or {}), "search": time.monotonic() - started_s},
         known=() if feedback is None else feedback.known,
     )
+    run.teacher().save(folder / TEACHER_NAME)
     found.save(folder)
     return found
 
@@ -208,6 +211,10 @@ class _Run:
         ]
         members = tuple({member.network_key: member for member in (*shared, *own.population)}.values())
         return replace(own, population=members, front=ParetoFront.of(members, self._objectives))
+
+    def teacher(self) -> Teacher:
+        """Return the space's largest network with the shared weights as they are now."""
+        return largest_teacher(self._supernet, self.space)
 
     @property
     def _every(self) -> int:

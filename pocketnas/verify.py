@@ -28,7 +28,7 @@ from pocketnas._records import (
 from pocketnas.baselines import FAMILIES, Rival, Scaled, choose_rivals, scale_to
 from pocketnas.contest import Contest, Decided, Tried
 from pocketnas.export import export_networks
-from pocketnas.finalists import ToTrain, Trainer, epochs_for
+from pocketnas.finalists import ToTrain, Trainer, epochs_for, load_teacher
 from pocketnas.front import FoundFront, SearchedDevice, SearchedTarget, space_for
 from pocketnas.learning import require_runtime
 from pocketnas.measuring import STORE_NAME, Bench, trained_label
@@ -59,6 +59,7 @@ class VerifyParams:
         force: Whether the search may have predicted for another device.
         baselines: Most finalists that known networks are put beside; 0 for none.
         training: Settings of each training but for its epochs.
+        distil: Whether all trainings also learn from the largest network of the shared weights.
     """
 
     finalists: int = 4
@@ -67,6 +68,7 @@ class VerifyParams:
     force: bool = False
     baselines: int = 0
     training: TrainingParams = field(default_factory=TrainingParams)
+    distil: bool = False
 
 
 def verify(
@@ -234,8 +236,18 @@ class _Verification:
             epochs, reason = epochs_for([*networks, *beside], len(self._data.train_y))
         self._bench.observer.note(f"{epochs} epochs for each training: {reason}")
         settings = replace(params.training, epochs=epochs)
-        trainer = Trainer(self._data, self._folder, self._bench.observer, self._engine, settings, seed=self._found.seed)
-        return trainer, TrainingInfo(epochs=epochs, reason=reason, settings=str(settings))
+        teacher = load_teacher(self._folder) if params.distil else None
+        trainer = Trainer(
+            self._data,
+            self._folder,
+            self._bench.observer,
+            self._engine,
+            settings,
+            seed=self._found.seed,
+            teacher=teacher,
+        )
+        taught = f", taught by {teacher.identity[:8]}" if teacher else ""
+        return trainer, TrainingInfo(epochs=epochs, reason=reason, settings=f"{settings}{taught}")
 
     def _train_and_measure(self, trainer: Trainer, names: Sequence[str]) -> dict[str, Tried]:
         """Train candidates and measure them with their weights; what is known already costs nothing."""

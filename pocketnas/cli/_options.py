@@ -38,6 +38,20 @@ Suppress = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Fixes every random choice.")]
+TrainSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--train-set",
+        metavar="KEY=VALUE",
+        help="Setting of the final training, as in mixup=0.2, average_decay=0.99 or schedule.first_cycle=10; may be "
+        "repeated.",
+        show_default=False,
+    ),
+]
+Distil = Annotated[
+    bool,
+    typer.Option("--distil", help="Let networks learn from the answers of the largest one of the shared weights, too."),
+]
 
 
 def positive_seconds(value: float | None) -> float | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketnas.cli._configured import configured_devices_named
-from pocketnas.cli._options import Budgets, Config, Data, Force, Json, Seed, budgets_ms
+from pocketnas.cli._options import Budgets, Config, Data, Distil, Force, Json, Seed, TrainSet, budgets_ms
 from pocketnas.cli._result_view import show_result
 from pocketnas.cli._screen import Screen, table
 from pocketnas.cli._space_options import Cells, Channels, Nodes, Space, SpaceSet, Width, space_of, space_overrides
@@ -151,6 +151,17 @@ def command(
             show_default=False,
         ),
     ] = None,
+    train_set: TrainSet = None,
+    supernet_set: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--supernet-set",
+            metavar="KEY=VALUE",
+            help="Setting of the training of shared weights, as in label_smoothing=0.1; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    distil: Distil = False,
     finalists: Annotated[
         int, typer.Option("--finalists", metavar="N", min=1, help="Most networks to train for each budget.")
     ] = 3,
@@ -205,11 +216,13 @@ def command(
         search_on_devices,
     )
     from pocketnas.searching import SearchParams, known_algorithm
+    from pocketnas.settings_texts import with_settings
     from pocketnas.sizing import has_size
     from pocketnas.targets import Wish, limits_of, objectives_of
     from pocketnas.verify import VerifyParams
     from predictor import NetworkPredictor
     from search.engine import InProcess, Processes
+    from search.supernet import SupernetParams
 
     screen = Screen(as_json=as_json)
     budgets = budgets_ms(budget_ms)
@@ -226,13 +239,15 @@ def command(
             scoring_images=SCORING_IMAGES if device else None,
             rounds=loop_rounds,
             tensorboard=tensorboard,
+            supernet=with_settings(SupernetParams(), supernet_set or (), "--supernet-set"),
         ),
         verify=VerifyParams(
             finalists=finalists,
             epochs=epochs,
             force=force,
             baselines=baselines,
-            training=training_settings(augmentation),
+            training=training_settings(augmentation, train_set or ()),
+            distil=distil,
         ),
         sizes=AskedSizes(population, generations, warmup_epochs, generation_epochs, protected=is_protected(selection)),
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pocketnas.cli._configured import configured_devices_named
-from pocketnas.cli._options import Config, Force, Json
+from pocketnas.cli._options import Config, Distil, Force, Json, TrainSet
 from pocketnas.cli._result_view import show_result
 from pocketnas.cli._screen import Screen
 
@@ -37,6 +37,8 @@ def command(
             help="Finalists beside which ShuffleNetV2 and MobileNetV3 of as much latency are trained and measured.",
         ),
     ] = 0,
+    train_set: TrainSet = None,
+    distil: Distil = False,
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", help="Least rounds of each measurement.")] = 8,
     force: Force = False,
     as_json: Json = False,
@@ -48,12 +50,14 @@ def command(
 
     Example: pocketnas verify out --device host --finalists 4
     """
+    from pocketnas.finalists import training_settings
     from pocketnas.front import FoundFront
     from pocketnas.report import write_report
     from pocketnas.verify import VerifyParams, verify
 
     screen = Screen(as_json=as_json)
-    params = VerifyParams(finalists, epochs, force=force, baselines=baselines)
+    training = training_settings("basic", train_set or ())
+    params = VerifyParams(finalists, epochs, force=force, baselines=baselines, training=training, distil=distil)
     protocol = replace(params.protocol, rounds=rounds, max_rounds=max(rounds, params.protocol.max_rounds))
     names = device or [entry.device for entry in FoundFront.load(folder).searched_on]
     devices = configured_devices_named(config, names)
