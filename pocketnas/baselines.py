@@ -6,6 +6,7 @@ as a predictor does; so the known network never has less time than ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,6 +23,9 @@ _LEAST_WIDTH, _MOST_WIDTH, _STEP = 0.1, 8.0, 1.05
 
 _FAR_APART = 1.15
 """By what factor the latencies of two finalists differ that are both worth a comparison."""
+
+_CLOSE = 1.25
+"""By what factor a known network may take longer than a finalist that is compared for its speed."""
 
 FAMILIES: Mapping[str, Callable[[ImageData, float], Network]] = MappingProxyType(
     {
@@ -95,12 +99,13 @@ def scale_to(rivals: Sequence[Rival], data: ImageData, measure: MeasureOn) -> li
     """Scale each family to each finalist's latency.
 
     Args:
-        rivals: The finalists.
+        rivals: The finalists, the one that matters most first.
         data: Images that the networks are to take.
         measure: Asks the device. Several networks are asked for at once, some seven times in all.
 
     Returns:
-        One network a family and finalist; a family that stays faster at every width is left out.
+        One network a family and finalist. A family that stays faster at every width is left out, and so is one whose
+        narrowest network takes much longer than a finalist other than the first: that would be no comparison.
     """
     ladders = {family: _ladder(family, data) for family in FAMILIES} if rivals else {}
     searches = [_WidthSearch(family, rival, ladder) for rival in rivals for family, ladder in ladders.items()]
@@ -110,7 +115,7 @@ def scale_to(rivals: Sequence[Rival], data: ImageData, measure: MeasureOn) -> li
             low_ms = measure(device, {search.asked.name: search.asked.network for search in asked})
             for search in asked:
                 search.tell(low_ms[search.asked.name])
-    return [search.found for search in searches if search.found]
+    return [found for search in searches if (found := search.found) and (search.is_close or search.rival == rivals[0])]
 
 
 def _ladder(family: str, data: ImageData) -> list[tuple[float, Network]]:
@@ -130,6 +135,7 @@ class _WidthSearch:
     def __init__(self, family: str, rival: Rival, ladder: Sequence[tuple[float, Network]]) -> None:
         self.family, self.rival, self._ladder = family, rival, ladder
         self._too_fast, self._slow_enough = -1, len(ladder)
+        self._low_ms = math.inf
 
     @property
     def is_over(self) -> bool:
@@ -143,10 +149,15 @@ class _WidthSearch:
     def found(self) -> Scaled | None:
         return self._at(self._slow_enough) if self._slow_enough < len(self._ladder) else None
 
+    @property
+    def is_close(self) -> bool:
+        """Whether what was found takes about as long as the finalist."""
+        return self._low_ms <= _CLOSE * self.rival.latency_ms
+
     def tell(self, low_ms: float) -> None:
         middle = (self._too_fast + self._slow_enough) // 2
         if low_ms >= self.rival.latency_ms:
-            self._slow_enough = middle
+            self._slow_enough, self._low_ms = middle, low_ms
         else:
             self._too_fast = middle
 

@@ -48,8 +48,11 @@ def test_each_family_gets_the_smallest_width_that_is_not_faster(data: ImageData)
 
 
 def test_finalist_below_the_narrowest_width_gets_that(data: ImageData) -> None:
-    found = scale_to([Rival("tiny", "phone", 0.01)], data, Law())
+    tiny = Rival("tiny", "phone", 0.01)
+    found = scale_to([tiny], data, Law())
     assert [scaled.width for scaled in found] == [0.1, 0.1]
+    others = scale_to([Rival("ours", "phone", 0.4), tiny], data, Law())
+    assert {scaled.rival.name for scaled in others} == {"ours"}, "nothing known is as fast, and it is not the first"
 
 
 def test_family_that_stays_faster_is_left_out(data: ImageData) -> None:
