@@ -2,9 +2,9 @@
 
 The open accuracies are 1,589 of about the 2,000 best cells, so a cell without one is most likely worse than the worst
 of these. One fixed model completes them: a censored regression (Tobin 1958) of the logarithm of the error on the cell's
-structure gives every other cell a rank, and the rank gets a level from anchors that follow the published histogram of
-the benchmark (Dong & Yang 2020, figure 2). Cells whose output does not depend on their input get the accuracy of
-guessing. Below the open accuracies nothing can be checked: the levels are plausible, not measured.
+structure gives every other cell a rank, and the rank gets a level from anchors that were set by hand: most cells within
+ten points of the best, a few far below. Cells whose output does not depend on their input get the accuracy of guessing.
+Below the open accuracies nothing can be checked: the levels are plausible, not measured.
 """
 
 from __future__ import annotations
