@@ -138,7 +138,9 @@ def test_a_space_that_is_exhausted_ends_the_generation_early() -> None:
         assert algorithm.ask(state, small)[0] == ()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "bayes" else []) for name in NAMES]
+)
 def test_same_seed_same_front_and_a_better_one_than_it_began_with(name: str, tmp_path: Path) -> None:
     def run(folder: str, seed: int) -> str:
         algorithm = ALGORITHMS[name](ToySpace(), SIZES, (LATENCY,))
