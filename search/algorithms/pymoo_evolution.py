@@ -55,8 +55,8 @@ class PymooEvolution(TrainedFirst[G]):
 
     @property
     def name(self) -> str:
-        """Its kind."""
-        return self._kind
+        """Its kind, with the sizes."""
+        return f"{self._kind} {self._params}"
 
     def _propose(self, state: State[G], screen: Screen[G], rng: np.random.Generator) -> list[G]:
         parents = [one.genotype for one in state.population]

@@ -20,8 +20,8 @@ class RandomSearch(TrainedFirst[G]):
 
     @property
     def name(self) -> str:
-        """It has no settings of its own."""
-        return "random"
+        """With the sizes, which are all its settings."""
+        return f"random {self._params}"
 
     def _propose(self, state: State[G], screen: Screen[G], rng: np.random.Generator) -> list[G]:
         def draw(seen: set[str]) -> list[G]:

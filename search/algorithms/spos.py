@@ -67,8 +67,8 @@ class Spos(TrainedFirst[G]):
 
     @property
     def name(self) -> str:
-        """Its settings are among the sizes."""
-        return "spos"
+        """With its settings."""
+        return f"spos {self._params}"
 
     def _propose(self, state: State[G], screen: Screen[G], rng: np.random.Generator) -> list[G]:
         settings = self._settings

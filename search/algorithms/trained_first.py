@@ -47,7 +47,82 @@ class TrainedFirstParams:
                 raise ConfigError(f"{getattr(self, key)} is too small; give at least {bound}", key=key)
 
 
-class TrainedFirst(Algorithm[G]):
+class WarmedUp(Algorithm[G]):
+    """A warm-up on uniformly drawn architectures, after which nothing learns.
+
+    Args:
+        space: Where candidates come from.
+        objectives: What is minimised beside accuracy, at least one.
+        warmup_epochs: Steps that only learn, an epoch each.
+        generations: Steps after these.
+        population_size: Individuals that a search starts with.
+
+    Raises:
+        ConfigError: There is no objective, one twice, or accuracy among them.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace[G],
+        objectives: Sequence[Objective],
+        *,
+        warmup_epochs: int,
+        generations: int,
+        population_size: int,
+    ) -> None:
+        self._space, self._objectives = space, checked_objectives(objectives)
+        self._warmup_epochs, self._generations, self._population_size = warmup_epochs, generations, population_size
+
+    @property
+    def space(self) -> SearchSpace[G]:
+        """The space that candidates come from."""
+        return self._space
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the algorithm with its settings."""
+
+    @property
+    def identity(self) -> str:
+        """Name, settings and objectives in one line."""
+        return f"{self.name} for accuracy, {', '.join(one.text for one in self._objectives)}"
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is minimised beside accuracy."""
+        return self._objectives
+
+    @property
+    def steps(self) -> int:
+        """Warm-up epochs and generations together."""
+        return self._warmup_epochs + self._generations
+
+    @property
+    def population_size(self) -> int:
+        """Individuals that a search starts with."""
+        return self._population_size
+
+    @property
+    def needs_growth(self) -> bool:
+        """Never: accuracies do not change."""
+        return False
+
+    def start(
+        self, population: Sequence[Evaluation[G]], reference: Sequence[float], rng: np.random.Generator
+    ) -> State[G]:
+        """Return the state before the first step."""
+        return State(0, tuple(population), rng_state(rng), tuple(reference))
+
+    def learning(self, state: State[G]) -> Learning[G]:
+        """One uniform draw a step in the warm-up, nothing afterwards."""
+        return Learning(lambda rng: [self._space.sample(rng)], epochs=int(self._warming(state)))
+
+    def _warming(self, state: State[G]) -> bool:
+        return state.step < self._warmup_epochs
+
+
+class TrainedFirst(WarmedUp[G]):
     """The frame: warm-up, scoring of the first individuals, then whatever a subclass proposes and keeps.
 
     Args:
@@ -65,53 +140,14 @@ class TrainedFirst(Algorithm[G]):
         params: TrainedFirstParams | None = None,
         objectives: Sequence[Objective] = (LATENCY,),
     ) -> None:
-        self._space, self._params = space, params or TrainedFirstParams()
-        self._objectives = checked_objectives(objectives)
-
-    @property
-    def space(self) -> SearchSpace[G]:
-        """The space that candidates come from."""
-        return self._space
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Name of the algorithm with the settings that it has beside its sizes."""
-
-    @property
-    def identity(self) -> str:
-        """Name, settings and objectives in one line."""
-        return f"{self.name} {self._params} for accuracy, {', '.join(one.text for one in self._objectives)}"
-
-    @property
-    def objectives(self) -> tuple[Objective, ...]:
-        """What is minimised beside accuracy."""
-        return self._objectives
-
-    @property
-    def steps(self) -> int:
-        """Warm-up epochs and generations together."""
-        return self._params.warmup_epochs + self._params.generations
-
-    @property
-    def population_size(self) -> int:
-        """Individuals that a search starts with, and candidates of each generation."""
-        return self._params.population
-
-    @property
-    def needs_growth(self) -> bool:
-        """Never: accuracies do not change."""
-        return False
-
-    def start(
-        self, population: Sequence[Evaluation[G]], reference: Sequence[float], rng: np.random.Generator
-    ) -> State[G]:
-        """Return the state before the first step."""
-        return State(0, tuple(population), rng_state(rng), tuple(reference))
-
-    def learning(self, state: State[G]) -> Learning[G]:
-        """One uniform draw a step in the warm-up, nothing afterwards."""
-        return Learning(lambda rng: [self._space.sample(rng)], epochs=int(self._warming(state)))
+        self._params = sizes = params or TrainedFirstParams()
+        super().__init__(
+            space,
+            objectives,
+            warmup_epochs=sizes.warmup_epochs,
+            generations=sizes.generations,
+            population_size=sizes.population,
+        )
 
     def ask(self, state: State[G], screen: Screen[G]) -> tuple[tuple[G, ...], State[G]]:
         """Return candidates within the constraint that were not scored before; nothing in the warm-up."""
@@ -161,9 +197,6 @@ class TrainedFirst(Algorithm[G]):
             if len(found) >= self._params.population:
                 break
         return found[: self._params.population]
-
-    def _warming(self, state: State[G]) -> bool:
-        return state.step < self._params.warmup_epochs
 
 
 def _scored(state: State[G]) -> list[Evaluation[G]]:

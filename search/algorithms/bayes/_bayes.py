@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.errors import ConfigError
-from search.algorithms.base import Algorithm, Learning, checked_objectives
 from search.algorithms.bayes._choice import FIRST_HALF, SECOND_HALF, Acquisition, Aim, Scored, choose, spread
 from search.algorithms.bayes._error_model import Hyperparameters, Posterior, fit
 from search.algorithms.bayes._pool import Pool, drawn, judged, listed
 from search.algorithms.sorting import non_dominated_sort
+from search.algorithms.trained_first import WarmedUp
 from search.errors import ObjectiveError
 from search.feasibility import Screen
 from search.objectives import LATENCY, Objective, cost_matrix
@@ -82,7 +82,7 @@ class BayesParams:
         return 1 + math.ceil((self.evaluations - self.first) / self.batch)
 
 
-class Bayes(Algorithm[G]):
+class Bayes(WarmedUp[G]):
     """Expected hypervolume improvement over any search space.
 
     With one objective beside accuracy the improvement is exact; with more, its integral over budgets is a mean over
@@ -103,49 +103,21 @@ class Bayes(Algorithm[G]):
     def __init__(
         self, space: SearchSpace[G], params: BayesParams, objectives: Sequence[Objective] = (LATENCY,)
     ) -> None:
-        self._space, self._params, self._objectives = space, params, checked_objectives(objectives)
+        super().__init__(
+            space,
+            objectives,
+            warmup_epochs=params.warmup_epochs,
+            generations=params.generations,
+            population_size=params.first,
+        )
+        self._params = params
         self._last_pool: tuple[Screen[G], Pool[G]] | None = None
         self._last_fit: tuple[bytes, Hyperparameters] | None = None
 
     @property
-    def space(self) -> SearchSpace[G]:
-        """The space that candidates come from."""
-        return self._space
-
-    @property
-    def identity(self) -> str:
-        """The settings in one line."""
-        return f"bayes {self._params} for accuracy, {', '.join(one.text for one in self._objectives)}"
-
-    @property
-    def objectives(self) -> tuple[Objective, ...]:
-        """What is minimised beside accuracy."""
-        return self._objectives
-
-    @property
-    def steps(self) -> int:
-        """Warm-up epochs and generations together."""
-        return self._params.warmup_epochs + self._params.generations
-
-    @property
-    def population_size(self) -> int:
-        """Individuals that a search starts with; it keeps all that it scores."""
-        return self._params.first
-
-    @property
-    def needs_growth(self) -> bool:
-        """No: accuracies do not change."""
-        return False
-
-    def start(
-        self, population: Sequence[Evaluation[G]], reference: Sequence[float], rng: np.random.Generator
-    ) -> State[G]:
-        """Return the state before the first step."""
-        return State(0, tuple(population), rng_state(rng), tuple(reference))
-
-    def learning(self, state: State[G]) -> Learning[G]:
-        """Uniform draws in the warm-up, and nothing after it."""
-        return Learning(lambda rng: [self._space.sample(rng)], epochs=int(self._warming(state)))
+    def name(self) -> str:
+        """With the settings."""
+        return f"bayes {self._params}"
 
     def ask(self, state: State[G], screen: Screen[G]) -> tuple[tuple[G, ...], State[G]]:
         """Return what is worth scoring, all of it within the constraint; nothing in the warm-up."""
@@ -174,9 +146,6 @@ class Bayes(Algorithm[G]):
         begins = state.step == self._params.warmup_epochs
         kept = () if begins and evaluations else state.population
         return replace(state, step=state.step + 1, population=(*kept, *evaluations))
-
-    def _warming(self, state: State[G]) -> bool:
-        return state.step < self._params.warmup_epochs
 
     @cached_property
     def _whole(self) -> tuple[G, ...] | None:

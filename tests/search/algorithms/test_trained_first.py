@@ -58,7 +58,7 @@ def algorithms(warmup: int = 0) -> list[Algorithm[ToyGenotype]]:
     ]
 
 
-@pytest.mark.parametrize("algorithm", algorithms(warmup=2), ids=lambda one: one.name)
+@pytest.mark.parametrize("algorithm", algorithms(warmup=2), ids=lambda one: one.name.split()[0])
 def test_the_warm_up_trains_single_uniform_paths_and_nothing_later(algorithm: Algorithm[ToyGenotype]) -> None:
     state = started(algorithm)
     candidates, asked = algorithm.ask(state, screen())
@@ -79,7 +79,7 @@ def _nothing(
     return algorithm.ask(state, screen())[1], []
 
 
-@pytest.mark.parametrize("algorithm", algorithms(), ids=lambda one: one.name)
+@pytest.mark.parametrize("algorithm", algorithms(), ids=lambda one: one.name.split()[0])
 def test_each_generation_asks_for_new_candidates_within_the_constraint(algorithm: Algorithm[ToyGenotype]) -> None:
     state, seen = started(algorithm), set()
     for _ in range(4):
