@@ -118,7 +118,9 @@ def relative_difference(found: Floats, wanted: Floats) -> float:
 def _torch_outputs(network: Network, images: Floats) -> Floats:
     import torch
 
+    from search.threads import torch_threads
+
     module = build_torch(network).eval()
-    with torch.no_grad():
+    with torch.no_grad(), torch_threads(1):
         parts = [module(part)[0] for part in torch.split(torch.from_numpy(images), _AT_ONCE)]
     return np.asarray(torch.cat(parts).numpy())
