@@ -63,34 +63,28 @@ def _show_choices(screen: Screen, result: SearchResult) -> None:
 
 
 def _show_baselines(screen: Screen, result: SearchResult) -> None:
-    """Show known networks of as much latency, each below the finalist that it is compared with."""
-    rows = []
-    for name in dict.fromkeys(baseline.against for baseline in result.baselines):
-        rivals = [baseline for baseline in result.baselines if baseline.against == name]
-        finalist = result.finalist(name)
-        latency = next(
-            found for found in result.latencies(finalist, (rivals[0].device,)) if found.device == rivals[0].device
-        )
-        own = (finalist.accuracy, finalist.accuracy_low or 0.0, finalist.accuracy_high or 1.0)
-        rows.append([f"{name} (ours)", *_figures(own, latency), finalist.macs, finalist.parameters])
-        for rival in rivals:
-            accuracy = (rival.accuracy, rival.accuracy_low, rival.accuracy_high)
-            rows.append([rival.name, *_figures(accuracy, rival), rival.macs, rival.parameters])
-    columns = ["network", "accuracy", "95 % interval", "ms", "interval", "source", "MACs", "parameters"]
+    """Show known networks of as much latency, each below the finalist that it is compared with; a table a device."""
     epochs = f" for {result.training.epochs} epochs" if result.training else ""
-    device = result.baselines[0].device
-    title = f"beside known networks that have at least as much latency on {device}, trained alike{epochs}"
-    screen.show(table(title, columns, rows, right=[name for name in columns if name not in ("network", "source")]), "")
+    for device in dict.fromkeys(baseline.device for baseline in result.baselines):
+        here = [baseline for baseline in result.baselines if baseline.device == device]
+        rows = []
+        for name in dict.fromkeys(baseline.against for baseline in here):
+            finalist = result.finalist(name)
+            latency = next(found for found in result.latencies(finalist, (device,)) if found.device == device)
+            own = (finalist.accuracy, finalist.accuracy_low or 0.0, finalist.accuracy_high or 1.0)
+            rows.append([f"{name} (ours)", *_figures(own, latency)])
+            for rival in (baseline for baseline in here if baseline.against == name):
+                rows.append([rival.name, *_figures((rival.accuracy, rival.accuracy_low, rival.accuracy_high), rival)])
+        columns = ["network", "accuracy (95 % interval)", f"ms, {here[0].source}"]
+        title = f"beside known networks that have at least as much latency on {device}, trained alike{epochs}"
+        screen.show(table(title, columns, rows, right=columns[1:], whole=columns[:1]), "")
 
 
 def _figures(accuracy: tuple[float, float, float], latency: DeviceLatency | Baseline) -> list[str]:
     middle, low, high = accuracy
     return [
-        f"{middle:.2%}",
-        f"{low:.1%} to {high:.1%}",
-        f"{latency.measured_ms:.4g}",
-        f"{latency.measured_low_ms:.4g} to {latency.measured_high_ms:.4g}",
-        latency.source,
+        f"{middle:.2%} ({low:.1%} to {high:.1%})",
+        f"{latency.measured_ms:.4g} ({latency.measured_low_ms:.4g} to {latency.measured_high_ms:.4g})",
     ]
 
 

@@ -269,7 +269,7 @@ def command(
 def _show(screen: Screen, found: FoundFront, out: Path) -> None:
     screen.show("predictions only: nothing was measured, and accuracies are of shared weights")
     by_name = {candidate.name: candidate for candidate in found.front}
-    columns = ["candidate", "on the front", "accuracy, shared weights", "ms, predicted", "90 % interval"]
+    columns = ["candidate", "front", "accuracy, shared", "ms, predicted", "90 % interval"]
     for target in found.wanted:
         candidates = [by_name[name] for name in target.candidates]
         rows = [
@@ -282,7 +282,15 @@ def _show(screen: Screen, found: FoundFront, out: Path) -> None:
             ]
             for candidate in sorted(candidates, key=lambda candidate: candidate.predicted_ms)
         ]
-        screen.show(table(f"budget {target.describe()}: {target.budget_reason}", columns, rows, right=columns[1:]))
+        screen.show(
+            table(
+                f"budget {target.describe()}: {target.budget_reason}",
+                columns,
+                rows,
+                right=columns[1:],
+                whole=columns[:1],
+            )
+        )
     devices = " ".join(f"--device {entry.device}" for entry in found.searched_on)
     screen.show(f"next: pocketnas verify {out} {devices}")
     screen.document({"out": str(out), **found.to_json()})
