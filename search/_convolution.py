@@ -56,7 +56,7 @@ def convolution(
         # A stride along an axis with one output does nothing, but oneDNN has returned garbage for such ones.
         steps = stride[0] if rows > 1 else 1, stride[1] if columns > 1 else 1
         values = functional.conv2d(padded, weight, None, steps, inside, dilation, groups)
-        return values if steps == stride else values[:, :, :rows, :columns]
+        return _cut(values, rows, columns)
 
     return convolve
 
@@ -95,4 +95,15 @@ def _dilated(images: Tensor, weight: Tensor, groups: int, dilation: Pair, margin
     together = values.reshape(down, across, count, rows, columns, channels).permute(2, 3, 0, 4, 1, 5)
     together = together.reshape(count, rows * down, columns * across, channels).permute(0, 3, 1, 2)
     reach_down, reach_across = (weight.shape[2] - 1) * down, (weight.shape[3] - 1) * across
-    return together[:, :, : height + top + bottom - reach_down, : width + left + right - reach_across]
+    return _cut(together, height + top + bottom - reach_down, width + left + right - reach_across)
+
+
+def _cut(values: Tensor, rows: int, columns: int) -> Tensor:
+    """Return the first rows and columns, as a tensor of its own.
+
+    From some views of a tensor, such as one of a single column, torch's batch norm takes wrong gradients; asking for
+    contiguous memory does not mend it, since the stride of a single column counts as any.
+    """
+    if values.shape[2:] == (rows, columns):
+        return values
+    return values[:, :, :rows, :columns].clone(memory_format=torch.channels_last)

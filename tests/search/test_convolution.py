@@ -35,3 +35,17 @@ def test_values_and_gradients_are_those_of_torch(
     found = torch.autograd.grad(ours, (images, weight), towards)
     expected = torch.autograd.grad(theirs, (images, weight), towards)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_single_column_passes_the_right_gradient_through_a_batch_norm() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(3, 1, 3, 5, generator=generator).requires_grad_()
+    weight, towards = torch.randn(2, 1, 1, 3, generator=generator), torch.randn(3, 2, generator=generator)
+    convolve = convolution(groups=1, kernel=(1, 3), stride=(1, 1), dilation=(1, 2), margins=((0, 0), (0, 0)))
+
+    def gradient(values: torch.Tensor) -> torch.Tensor:
+        kept = functional.batch_norm(values, torch.zeros(2), torch.ones(2), training=False)
+        return torch.autograd.grad(kept.mean((2, 3)), images, towards)[0]
+
+    ours, theirs = convolve(images, weight), functional.conv2d(images, weight, dilation=(1, 2))
+    torch.testing.assert_close(gradient(ours), gradient(theirs))
