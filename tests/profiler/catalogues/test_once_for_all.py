@@ -125,9 +125,14 @@ def test_a_wrong_entry_is_named_by_line_and_key(tmp_path: Path, text: str, probl
         (TEXT + "#" * 200_000, "larger than"),
     ],
 )
-def test_files_that_are_no_plain_table_are_refused(tmp_path: Path, text: str | bytes, problem: str) -> None:
+def test_files_that_are_no_plain_table_are_refused(
+    tmp_path: Path, text: str | bytes, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path, text)
     with pytest.raises(ConfigError, match=problem):
-        read_once_for_all(written(tmp_path, text))
+        read_once_for_all(file)
+    assert list(tmp_path.iterdir()) == [file], "nothing was run: a command in the file would have left a canary"
     with pytest.raises(ConfigError, match="cannot be read"):
         read_once_for_all(tmp_path / "absent.yaml")
 

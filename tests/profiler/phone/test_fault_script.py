@@ -107,14 +107,16 @@ REFUSED = {
     "text": ("faults:\n  - kind: hang\n    times: often", r"faults.yaml:3: faults\[0\].times: .*integer"),
     "not a number": ("faults:\n  - kind: wrong_latency\n    latency_ns: .nan", r"faults.yaml:3: .*finite"),
     "share": ("faults:\n  - kind: hang\n    share: 1.5", r"faults.yaml:3: faults\[0\].share"),
-    "code": ("faults: !!python/object/apply:os.system ['true']", r"faults.yaml:1: the tag"),
+    "code": ("faults: !!python/object/apply:os.system ['touch canary']", r"faults.yaml:1: the tag"),
     "twice": ("faults:\n  - kind: hang\n    kind: hang", r"faults.yaml:3: kind: repeated key"),
 }
 
 
 @pytest.mark.parametrize(("text", "problem"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_a_file_may_not_say(tmp_path: Path, text: str, problem: str) -> None:
+def test_what_a_file_may_not_say(tmp_path: Path, text: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "faults.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=problem):
         load_faults(path)
+    assert list(tmp_path.iterdir()) == [path], "nothing was run: a command in the file would have left a canary"

@@ -109,15 +109,18 @@ REFUSED = {
     "not finite": ("kind: shufflenetv2\nwidth: .nan", ":2: width: "),
     "stages": ("kind: shufflenetv2\nchannels: [8, 8]", ":2: channels: .*each of the 3 stages"),
     "stages by default": ("kind: shufflenetv2\nblocks: [8, 8]", "channels: .*each of the 2 stages"),
-    "code": ("kind: !!python/name:os.system ''", ":1: the tag"),
+    "code": ("kind: !!python/object/apply:os.system ['touch canary']", ":1: the tag"),
     "key twice": ("kind: cars\nkind: cars", ":2: kind: repeated key"),
 }
 
 
 @pytest.mark.parametrize(("text", "problem"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_a_file_may_not_say(tmp_path: Path, text: str, problem: str) -> None:
+def test_what_a_file_may_not_say(tmp_path: Path, text: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = written(tmp_path, text)
     with pytest.raises(ConfigError, match=problem) as caught:
-        load_space(written(tmp_path, text))
+        load_space(name)
+    assert [path.name for path in tmp_path.iterdir()] == [Path(name).name], "a command would have left a canary"
     assert "\n" not in str(caught.value) and caught.value.exit_code == 2
 
 
