@@ -32,14 +32,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from active_problems import EmulatedKernels, PhoneBlocks, Problem, Rows
+from published_data import add_data_option
 from threadpoolctl import threadpool_limits
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "phone-data"
 MARK, MOST_RATIO = 1000, 0.3
 NOISE = 0.01
 _RANDOM_SIZES = (50, 100, 200, 300, 500, 700, MARK)
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table and a JSON line; return 0 when choosing needs at most MOST_RATIO of the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=4, help="repeats, each with other draws and other noise")
-    parser.add_argument("--data", type=Path, default=SHARED_DATA, help="folder that holds nn-meter/")
+    add_data_option(parser, "nn-meter/")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     options = parser.parse_args(arguments)

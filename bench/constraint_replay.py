@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,18 +24,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from phone_networks import PHONE_DATA_VARIABLE, operator_lists, read_graphs
+from phone_networks import operator_lists, read_graphs
+from published_data import add_data_option, exit_code_of, require_data
 
 from pocketnas._binomial import accuracy_interval
 from predictor.operator_lists import NetworkLatencies, OperatorLists, WholeNetworkPredictor
-from profiler.errors import PocketnasError
 from profiler.network import Add, AvgPool2d, Conv2d, Dense, GlobalAvgPool2d, Network, Relu
 from search.assessment import LatencyInterval
 from search.constraints import LatencyBudget
 from search.errors import SearchError
 from search.spaces.nasbench201 import NasBench201Genotype, NasBench201Params, NasBench201Space
 
-_BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "phone-data"
 _PHONES = ("essential_ph_1", "pixel3", "samsung_a50", "samsung_s7")
 _CELLS = "nasbench201"
 BUDGET_QUANTILES = np.arange(0.05, 0.96, 0.05)
@@ -74,12 +72,7 @@ class DeviceNetworks:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Replay the constraint on all devices; return 0, or the error's exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        _replay(options)
-    except PocketnasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code_of(lambda: _replay(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,15 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--labels", type=int, default=400, help="networks of a device that the predictor learns from")
     parser.add_argument("--candidates", type=int, default=1500, help="other networks that may be chosen")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")
-    default = Path(os.environ.get(PHONE_DATA_VARIABLE, _BESIDE_REPOSITORY))
-    parser.add_argument("--data", type=Path, default=default, help="folder of the published latencies")
+    add_data_option(parser)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     return parser
 
 
 def _replay(options: argparse.Namespace) -> None:
-    if not options.data.is_dir():
-        raise SearchError(f"{options.data} is absent; give --data or ${PHONE_DATA_VARIABLE}")
+    require_data(options.data)
     if min(options.labels, options.candidates) < _CHOSEN:
         raise SearchError(f"--labels and --candidates are at least {_CHOSEN}")
     if not options.json:

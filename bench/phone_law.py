@@ -24,12 +24,12 @@ import pandas as pd
 from nas_bench_201 import FAMILY as OUTSIDE
 from nas_bench_201 import read_nasbench201
 from nn_meter_graphs import MeasuredNetworks, read_networks
+from published_data import add_data_option
 from scipy.optimize import least_squares
 
 from profiler.phone import load_phone
 from profiler.phone.soc import Placement, Soc, StepTable, call_overhead_s, step_latencies_s
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "phone-data"
 MAX_ERROR, MAX_FAMILY_ERROR = 0.06, 0.12
 _PRIOR_WEIGHT = 0.02
 """Pull of a parameter's logarithm to the middle, in units of relative error: settles what the data do not tell."""
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print a phone's errors by family (fitted anew or as shipped); return 0 when all are within their limits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--phone", choices=sorted(CALIBRATIONS), default="pixel4", help="whose law")
-    parser.add_argument("--data", type=Path, default=SHARED_DATA, help="folder that holds nn-meter/")
+    add_data_option(parser, "nn-meter/")
     parser.add_argument("--fit", action="store_true", help="calibrate, and print the numbers")
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     options = parser.parse_args(arguments)

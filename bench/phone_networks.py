@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import resource
 import sys
 import time
@@ -31,14 +30,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from published_data import add_data_option, exit_code_of, require_data
 
 from predictor.errors import TrainingRowsError
 from predictor.operator_lists import NetworkLatencies, OperatorLists, WholeNetworkPredictor
-from profiler.errors import PocketnasError
 from profiler.whole_file import write_whole_file
 
-PHONE_DATA_VARIABLE = "POCKETNAS_PHONE_DATA"
-_BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "phone-data"
 ROW_COLUMNS = ("device", "family", "model")
 LABEL_COLUMNS = (*ROW_COLUMNS, "latency_ms")
 ANSWER_COLUMNS = ("device", "model", "latency_ms", "low_ms", "high_ms", "in_domain")
@@ -75,15 +72,8 @@ class Rows:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Predict rows, or print the table; return 0, or 2 for bad input."""
     options = _parser().parse_args(arguments)
-    try:
-        if options.graphs or options.fit or options.rows or options.out:
-            _predict(options)
-        else:
-            _print_table(options)
-    except PocketnasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    predicts = options.graphs or options.fit or options.rows or options.out
+    return exit_code_of(lambda: _predict(options) if predicts else _print_table(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,8 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")
     parser.add_argument("--protocols", default=",".join(PROTOCOLS), help="which rows of the table to print")
     parser.add_argument("--devices", help="devices of the table, with commas between them; all of them by default")
-    default = Path(os.environ.get(PHONE_DATA_VARIABLE, _BESIDE_REPOSITORY))
-    parser.add_argument("--data", type=Path, default=default, help="folder of the published latencies")
+    add_data_option(parser)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     return parser
 
@@ -202,8 +191,7 @@ def _print_table(options: argparse.Namespace) -> None:
 
 
 def _open_rows(folder: Path) -> Rows:
-    if not folder.is_dir():
-        raise TrainingRowsError(f"{folder} is absent; give --data or ${PHONE_DATA_VARIABLE}")
+    require_data(folder)
     table = _read_table(folder / "nn-meter" / "latency.csv.gz", LABEL_COLUMNS)
     graphs = read_graphs(folder / "nn-meter" / "graphs", table["family"].tolist())
     texts = [table[name].to_numpy(dtype=np.str_) for name in ("device", "family")]

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,15 +25,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from published_data import add_data_option, exit_code_of, require_data
 from scipy.stats import spearmanr
 
 from predictor.errors import TrainingRowsError
 from predictor.transfer import DeviceTransfer, Labels, SourceDevices
-from profiler.errors import PocketnasError
 from profiler.whole_file import write_whole_file
 
-PHONE_DATA_VARIABLE = "POCKETNAS_PHONE_DATA"
-_BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "phone-data"
 LABEL_COLUMNS = ("id", "latency_ms")
 
 
@@ -86,15 +83,7 @@ REACH = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Predict a new device, or print the tables; return 0, or 2 for bad input."""
     options = _parser().parse_args(arguments)
-    try:
-        if options.table:
-            _predict(options)
-        else:
-            _print_tables(options)
-    except PocketnasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code_of(lambda: _predict(options) if options.table else _print_tables(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,8 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="chooses the rows of the sources")
     parser.add_argument("--out", type=Path, help="CSV to write: id,latency_ms of all other rows")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of the tables")
-    default = Path(os.environ.get(PHONE_DATA_VARIABLE, _BESIDE_REPOSITORY))
-    parser.add_argument("--data", type=Path, default=default, help="folder of the published latencies")
+    add_data_option(parser)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     return parser
 
@@ -198,8 +186,7 @@ def _quoted(text: str) -> str:
 
 def _print_tables(options: argparse.Namespace) -> None:
     """Hold out each target of each protocol, and print what was reached."""
-    if not options.data.is_dir():
-        raise TrainingRowsError(f"{options.data} is absent; give --data or ${PHONE_DATA_VARIABLE}")
+    require_data(options.data)
     results: list[dict[str, Any]] = []
     if not options.json:
         print(f"{'protocol':<14} {'k':>4} {'score':<9} {'mean':>7} {'±':>6} {'n':>4} {'reach':>6}  by target")

@@ -25,15 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from published_data import add_data_option, exit_code_of, require_data
 from replay_oracles import ORACLES
 from replay_searches import OURS
 from replay_table import ReplayTable, built_table, read_table
 
-from profiler.errors import PocketnasError
 from search.errors import SearchError
 
-PHONE_DATA_VARIABLE = "POCKETNAS_PHONE_DATA"
-_BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "phone-data"
 ALGORITHMS = {**OURS, **ORACLES}
 _DEFAULT = ("bayes", *ORACLES)
 """Evolution is there to be asked for: it has no model of accuracy, and needs many more evaluations."""
@@ -42,12 +40,7 @@ _DEFAULT = ("bayes", *ORACLES)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Replay the searches and print what they reached; return 0, or the error's exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        _replay(options)
-    except PocketnasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code_of(lambda: _replay(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,8 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--algorithm", nargs="+", action="extend", choices=ALGORITHMS, help=f"by default {', '.join(_DEFAULT)}"
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="searches at the same time")
-    default = Path(os.environ.get(PHONE_DATA_VARIABLE, _BESIDE_REPOSITORY))
-    parser.add_argument("--data", type=Path, default=default, help="folder of the published latencies")
+    add_data_option(parser)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     return parser
 
@@ -79,8 +71,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _replay(options: argparse.Namespace) -> None:
     if options.seeds < 1 or options.processes < 1:
         raise SearchError("--seeds and --processes are at least 1")
-    if options.table is None and not options.data.is_dir():
-        raise SearchError(f"{options.data} is absent; give --table, --data or ${PHONE_DATA_VARIABLE}")
+    if options.table is None:
+        require_data(options.data, "--table, --data")
     table = read_table(options.table, options.latency) if options.table else built_table(options.data, options.latency)
     if not options.json:
         print(f"{table.origin}\nlatencies: {options.latency}; {options.seeds} seeds")

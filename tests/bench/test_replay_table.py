@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-BENCH = Path(__file__).resolve().parents[2] / "bench"
+from tests.bench_modules import bench_module
+
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
 ROWS = "".join(
     f"|none~0|+|none~0|none~1|+|{operation}~0|none~1|none~2|,{accuracy},{latency_ms}\n"
@@ -19,10 +17,8 @@ ROWS = "".join(
 
 
 @pytest.fixture(scope="module")
-def replay() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(BENCH))
-    yield importlib.import_module("replay_table")
-    sys.path.remove(str(BENCH))
+def replay() -> ModuleType:
+    return bench_module("replay_table")
 
 
 @pytest.fixture

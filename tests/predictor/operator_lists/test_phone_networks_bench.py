@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests._source import ROOT
+from tests.bench_modules import bench_module
 from tests.predictor.operator_lists._synthetic import FAMILIES, graphs, latency_ms
 
 _ROWS = 90
@@ -22,12 +20,7 @@ _ANSWER = ["device", "model", "latency_ms", "low_ms", "high_ms", "in_domain"]
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("phone_networks", ROOT / "bench" / "phone_networks.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["phone_networks"] = module
-    spec.loader.exec_module(module)
-    return module
+    return bench_module("phone_networks")
 
 
 @pytest.fixture

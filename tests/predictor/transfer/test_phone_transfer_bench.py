@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests._source import ROOT
+from tests.bench_modules import bench_module
 from tests.predictor.transfer._catalogue import cell_text, device_costs, latencies, random_cells
 
 CELLS = random_cells(300, np.random.default_rng(0))
@@ -21,12 +19,7 @@ COSTS = device_costs(4, np.random.default_rng(1))
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("phone_transfer", ROOT / "bench" / "phone_transfer.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["phone_transfer"] = module
-    spec.loader.exec_module(module)
-    return module
+    return bench_module("phone_transfer")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import re
 from types import ModuleType
@@ -11,6 +10,8 @@ import pytest
 
 from profiler.phone import load_phone
 from tests._source import ROOT
+from tests.bench_modules import bench_module
+from tests.profiler.catalogues._phone_data import PHONE_DATA, needs_phone_data
 
 README = ROOT / "data" / "phones" / "README.md"
 COLUMNS = {"pixel4": slice(0, 4), "mi9": slice(4, 8)}
@@ -18,9 +19,8 @@ FAMILIES = 12
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(ROOT / "bench")
-    return importlib.import_module("phone_law")
+def bench() -> ModuleType:
+    return bench_module("phone_law")
 
 
 def _written(phone: str) -> dict[str, list[float]]:
@@ -39,12 +39,11 @@ def test_the_readme_gives_the_twelve_families_all_and_one_unseen() -> None:
     assert len(_written("mi9")) == FAMILIES + 1, "shufflenetv2 has no rows there"
 
 
+@needs_phone_data
 @pytest.mark.slow
 @pytest.mark.parametrize("phone", ["pixel4", "mi9"])
 def test_errors_are_within_their_limits_and_as_written(phone: str, bench: ModuleType) -> None:
-    folder = bench.SHARED_DATA / "nn-meter"
-    if not folder.is_dir():
-        pytest.skip(f"nn-Meter's latencies are not at {folder}, so the calibration cannot be held to them")
+    folder = PHONE_DATA / "nn-meter"
     calibration = bench.CALIBRATIONS[phone]
     networks, others = bench.read_measured(folder, calibration)
     errors = 100 * bench.errors_by_family(load_phone(phone).soc, calibration.placement, networks, others)
