@@ -207,13 +207,22 @@ class Backend(ABC):
             DeviceError: The device itself is gone; blocks not yielded were not measured.
         """
 
-    def profile_operators(self, workload: Workload, *, warmup_runs: int, runs: int) -> OperatorProfile:
+    def profile_operators(
+        self, workload: Workload, *, warmup_runs: int, runs: int, resolved: bool = True
+    ) -> OperatorProfile:
         """Return the latency of each operator inside the network.
+
+        Args:
+            workload: What to profile.
+            warmup_runs: Runs before those that count.
+            runs: Runs that count.
+            resolved: Whether latencies matter; False where only the rows do, however short they are.
 
         Raises:
             RuntimeNotSupportedError: The device's runtime has no operator profiler that we can read.
             WorkloadFailedError: The workload failed, or the profile could not be understood.
-            MeasurementError: Most operators are shorter than the microseconds that the profiler counts in.
+            MeasurementError: Latencies matter, and most operators are shorter than the microseconds that the profiler
+                counts in.
             DeviceError: The device is gone.
         """
         result = next(self.run_blocks([BlockRequest(workload, warmup_runs, runs, profiled=True)]), None)
@@ -222,5 +231,6 @@ class Backend(ABC):
         if result.failure:
             raise WorkloadFailedError(result.failure.reason, result.failure.detail, signal=result.failure.signal)
         profile = OperatorProfile(result.operators, sum(result.samples_ms) / len(result.samples_ms))
-        profile.check_resolved()
+        if resolved:
+            profile.check_resolved()
         return profile

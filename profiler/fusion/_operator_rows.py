@@ -98,7 +98,7 @@ class _Profiles:
         """Return the rows of a network in execution order."""
         work = Workload(_read_on(network), self._dtype, kind_of(network))
         if work.key not in self._known:
-            profile = self._backend.profile_operators(work, warmup_runs=_WARMUP_RUNS, runs=_RUNS)
+            profile = self._backend.profile_operators(work, warmup_runs=_WARMUP_RUNS, runs=_RUNS, resolved=False)
             self._known[work.key] = profile.operators
         return self._known[work.key]
 
@@ -153,4 +153,7 @@ def _operators(kinds: Iterable[str]) -> list[str]:
 
 
 def _sum_ms(rows: Sequence[OperatorTime]) -> float | None:
-    return sum(row.mean_ms or 0.0 for row in rows if not _LAYOUT_ROW.match(row.kind)) or None
+    """Return the latency of all rows that compute; None where one of them is too short for the profiler."""
+    times = [row.mean_ms for row in rows if not _LAYOUT_ROW.match(row.kind)]
+    known = [time for time in times if time is not None]
+    return sum(known) if times and len(known) == len(times) else None

@@ -42,7 +42,8 @@ class FusionEvidence(_Record):
         chain: Kinds of the operators, at least two.
         how: Where it comes from.
         verdict: "fused", "apart", or "unclear" where the figures allow both.
-        a_ms: Latency of all but the last operator, mean over the shapes; None where no shape could be used.
+        a_ms: Latency of all but the last operator, mean over the shapes; None where no shape could be used, or
+            an operator is too short for the profiler.
         b_ms: The same of the last operator alone.
         ab_ms: The same of the whole chain.
         call_ms: Latency of a call that computes next to nothing, which `a_ms` and `b_ms` both hold; 0 in profiles.

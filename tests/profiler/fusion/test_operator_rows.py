@@ -40,8 +40,8 @@ class Profiler(Backend):
     name = "profiler"
     source: Source = "measured"
 
-    def __init__(self, *, merged: bool = False, fails: str = "") -> None:
-        self._merged, self._fails = merged, fails
+    def __init__(self, *, merged: bool = False, fails: str = "", mean_ms: float | None = 0.5) -> None:
+        self._merged, self._fails, self._mean_ms = merged, fails, mean_ms
         self.profiled = 0
 
     def __enter__(self) -> Self:
@@ -65,7 +65,7 @@ class Profiler(Backend):
                 yield BlockResult(request, (), Failure("UNSUPPORTED", "no such operator"), 0.0)
                 continue
             rows = ["delegate"] if self._merged else kinds
-            times = tuple(OperatorTime(kind, kind, 0.5, request.runs) for kind in rows)
+            times = tuple(OperatorTime(kind, kind, self._mean_ms, request.runs) for kind in rows)
             yield BlockResult(request, (1.0,), None, 0.0, operators=times)
 
 
@@ -87,3 +87,8 @@ def test_a_chain_that_fails_is_unclear_and_the_others_go_on() -> None:
     first, second = profile_chains(Profiler(fails="prelu"), [("add", "prelu"), ("add", "relu")])
     assert (first.verdict, second.verdict) == ("unclear", "apart")
     assert "UNSUPPORTED" in first.detail
+
+
+def test_operators_shorter_than_the_profilers_clock_still_have_rows() -> None:
+    (found,) = profile_chains(Profiler(mean_ms=None), [("add", "relu")])
+    assert (found.verdict, found.a_ms, found.b_ms, found.ab_ms) == ("apart", None, None, None)
