@@ -58,9 +58,6 @@ class Case:
     protected: bool = True
 
 
-Times = dict[str, list[float]]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table (or only the JSON line), and return 0 when every case is fast enough."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from profiler.errors import ConfigError
-from profiler.near_names import nearest
+from profiler.near_names import require_known
 from profiler.network import Network
 from search.algorithms import EvolutionParams
 from search.images import ImageData
@@ -35,8 +34,6 @@ SCORING_IMAGES = 500
 SELECTIONS = ("pnsga3", "nsga3")
 """What CARS can select by: with what still learns protected, and without."""
 
-_SHOWN_CHARS = 60
-
 
 def is_protected(selection: str) -> bool:
     """Return whether a selection of CARS, given by its name, protects what still learns.
@@ -44,10 +41,7 @@ def is_protected(selection: str) -> bool:
     Raises:
         ConfigError: There is none of this name; the nearest one is told.
     """
-    if selection not in SELECTIONS:
-        shown = selection[:_SHOWN_CHARS]
-        raise ConfigError(f"unknown selection {shown!r}{nearest(shown, SELECTIONS)}", key="--selection")
-    return selection == SELECTIONS[0]
+    return require_known(selection, SELECTIONS, what="selection", key="--selection") == SELECTIONS[0]
 
 
 @dataclass(frozen=True)

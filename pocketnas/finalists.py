@@ -13,7 +13,7 @@ from pathlib import Path
 from pocketnas._observer import Observer
 from pocketnas.settings_texts import with_settings
 from profiler.errors import ConfigError
-from profiler.near_names import nearest
+from profiler.near_names import require_known
 from profiler.network import Network
 from search.augmentation import AUGMENTATIONS
 from search.distillation import Teacher
@@ -34,7 +34,6 @@ _LEAST_MACS = 4e6
 """A network with fewer takes as long as one of so many, since what surrounds the sums then takes most."""
 
 _LEAST_EPOCHS, _MOST_EPOCHS = 8, 60
-_SHOWN_CHARS = 60
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,8 @@ def training_settings(augmentation: str, changes: Sequence[str] = ()) -> Trainin
     Raises:
         ConfigError: There is no augmentation or setting of this name; the nearest one is told.
     """
-    if augmentation not in AUGMENTATIONS:
-        shown = augmentation[:_SHOWN_CHARS]
-        raise ConfigError(f"unknown augmentation {shown!r}{nearest(shown, AUGMENTATIONS)}", key="--augmentation")
-    return with_settings(TrainingParams(augmentation=AUGMENTATIONS[augmentation]), changes, "--train-set")
+    chosen = AUGMENTATIONS[require_known(augmentation, AUGMENTATIONS, what="augmentation", key="--augmentation")]
+    return with_settings(TrainingParams(augmentation=chosen), changes, "--train-set")
 
 
 def epochs_for(networks: Iterable[Network], images: int) -> tuple[int, str]:

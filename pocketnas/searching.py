@@ -18,8 +18,6 @@ from pocketnas.learning import require_float32
 from pocketnas.result import Candidate, DevicePrediction, Generation, Target
 from pocketnas.targets import AnyOf, Wish
 from predictor import NetworkPredictor
-from profiler.errors import ConfigError
-from profiler.near_names import nearest
 from search.algorithms import ALGORITHMS, Algorithm, Cars, EvolutionParams
 from search.closed_loop import ClosedLoop
 from search.constraints import Constraint
@@ -40,7 +38,6 @@ from search.supernet import Supernet, SupernetParams
 TARGETS_FOLDER = "targets"
 EVENTS_FOLDER = "tensorboard"
 
-_SHOWN_CHARS = 60
 
 _LEAST_CANDIDATES = 6
 """Of each target where there are several."""
@@ -250,18 +247,6 @@ class _Run:
                 loop=loop,
                 progress=on_step,
             )
-
-
-def known_algorithm(name: str) -> str:
-    """Return the name of an algorithm.
-
-    Raises:
-        ConfigError: There is none of this name; the nearest one is told.
-    """
-    if name not in ALGORITHMS:
-        shown = name[:_SHOWN_CHARS]
-        raise ConfigError(f"unknown algorithm {shown!r}{nearest(shown, ALGORITHMS)}", key="--algorithm")
-    return name
 
 
 def _about(targets: Sequence[Target], predictors: Mapping[str, NetworkPredictor], folder: Path) -> dict[str, Any]:

@@ -67,10 +67,6 @@ def _positive_ms(value: float | None) -> float | None:
     return value
 
 
-BudgetMs = Annotated[
-    float,
-    typer.Option("--budget-ms", metavar="MS", callback=_positive_ms, help="Latency that a network may have at most."),
-]
 MaybeBudgetMs = Annotated[
     float | None,
     typer.Option(

@@ -215,12 +215,14 @@ def command(
         search_by_predictions,
         search_on_devices,
     )
-    from pocketnas.searching import SearchParams, known_algorithm
+    from pocketnas.searching import SearchParams
     from pocketnas.settings_texts import with_settings
     from pocketnas.sizing import has_size
     from pocketnas.targets import Wish, limits_of, objectives_of
     from pocketnas.verify import VerifyParams
     from predictor import NetworkPredictor
+    from profiler.near_names import require_known
+    from search.algorithms import ALGORITHMS
     from search.engine import InProcess, Processes
     from search.supernet import SupernetParams
 
@@ -234,7 +236,7 @@ def command(
     question = Question(settings, images, wish, seed=seed, fit_size=bool(device) and not sized)
     params = RoadParams(
         search=SearchParams(
-            algorithm=known_algorithm(algorithm),
+            algorithm=require_known(algorithm, ALGORITHMS, what="algorithm", key="--algorithm"),
             objectives=objectives_of(objective or ()),
             scoring_images=SCORING_IMAGES if device else None,
             rounds=loop_rounds,

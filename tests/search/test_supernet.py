@@ -110,10 +110,8 @@ def test_statistics_are_those_of_training_images_and_not_of_the_images_scored() 
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
-def test_memory_of_scoring_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    supernet = stripes_supernet()
-    genotype = SPACE.sample(np.random.default_rng(0))
-    images = torch.cat([IMAGES] * 20)
+def sizes_of_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that fills with the number of images of each run from here on."""
     sizes: list[int] = []
     run = UnfoldedNetwork.run
 
@@ -124,6 +122,14 @@ def test_memory_of_scoring_does_not_grow_with_the_images(monkeypatch: pytest.Mon
         return run(unfolded, weights, part, statistics)
 
     monkeypatch.setattr(UnfoldedNetwork, "run", noting)
+    return sizes
+
+
+def test_memory_of_scoring_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    supernet = stripes_supernet()
+    genotype = SPACE.sample(np.random.default_rng(0))
+    images = torch.cat([IMAGES] * 20)
+    sizes = sizes_of_runs(monkeypatch)
     together = supernet.logits(genotype, images)
     assert max(sizes) <= SCORED_AT_ONCE < len(images)
     torch.testing.assert_close(together[-32:], supernet.logits(genotype, IMAGES), rtol=1e-4, atol=1e-5)
@@ -257,16 +263,7 @@ def test_many_calibration_images_are_taken_in_parts(monkeypatch: pytest.MonkeyPa
     data = stripes_data()
     many = replace(data, train_x=np.concatenate([data.train_x] * 5), train_y=np.concatenate([data.train_y] * 5))
     supernet = Supernet(SPACE, many, SupernetParams(calibration_images=640))
-    sizes: list[int] = []
-    run = UnfoldedNetwork.run
-
-    def noting(
-        unfolded: UnfoldedNetwork, weights: Weights, part: torch.Tensor, statistics: Normalisation
-    ) -> torch.Tensor:
-        sizes.append(len(part))
-        return run(unfolded, weights, part, statistics)
-
-    monkeypatch.setattr(UnfoldedNetwork, "run", noting)
+    sizes = sizes_of_runs(monkeypatch)
     supernet.logits(SPACE.sample(np.random.default_rng(0)), IMAGES)
     assert sum(sizes) == 640 + len(IMAGES) and max(sizes) <= SCORED_AT_ONCE
 
