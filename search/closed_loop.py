@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from profiler.errors import ConfigError
 from profiler.network import Network
 from search.assessment import LatencyPredictor
+from search.bounds import require_at_least
 from search.front import pareto_rows
 from search.objectives import Objective, cost_matrix
 from search.space import G
@@ -63,9 +63,7 @@ class ClosedLoop:
     rounds: int = 4
 
     def __post_init__(self) -> None:
-        for key in ("every", "networks", "rounds"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"{getattr(self, key)} is too small; give at least 1", key=key)
+        require_at_least(self, every=1, networks=1, rounds=1)
 
     @property
     def identity(self) -> str:

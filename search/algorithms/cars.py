@@ -23,6 +23,7 @@ from search.algorithms.nsga3 import nsga3
 from search.algorithms.offspring import Offspring, OffspringShares
 from search.algorithms.pnsga3 import pnsga3
 from search.algorithms.sorting import Floats, Indices
+from search.bounds import require_at_least
 from search.objectives import LATENCY, Objective, cost_matrix
 from search.space import G, SearchSpace
 from search.state import Evaluation, State, rng_state
@@ -59,10 +60,9 @@ class EvolutionParams:
     protected: bool = True
 
     def __post_init__(self) -> None:
-        least = {"population": 2, "generations": 1, "warmup_epochs": 0, "generation_epochs": 0}
-        for key, bound in (least | {"architectures_per_step": 1}).items():
-            if getattr(self, key) < bound:
-                raise ConfigError(f"{getattr(self, key)} is too small; give at least {bound}", key=key)
+        require_at_least(
+            self, population=2, generations=1, warmup_epochs=0, generation_epochs=0, architectures_per_step=1
+        )
         if not 0 < self.offspring_ratio < float("inf"):
             raise ConfigError(f"{self.offspring_ratio} is not a positive number", key="offspring_ratio")
 

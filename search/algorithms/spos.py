@@ -13,6 +13,7 @@ import numpy as np
 from profiler.errors import ConfigError
 from search.algorithms.offspring import Offspring, OffspringShares
 from search.algorithms.trained_first import TrainedFirst, TrainedFirstParams, best_first
+from search.bounds import require_at_least
 from search.feasibility import Screen
 from search.objectives import LATENCY, Objective
 from search.space import G, SearchSpace
@@ -41,8 +42,7 @@ class SposParams(TrainedFirstParams):
     def __post_init__(self) -> None:
         # A dataclass with slots is a new class, in which super() without arguments finds no parent.
         super(SposParams, self).__post_init__()
-        if self.top < 1:
-            raise ConfigError(f"{self.top} is too small; give at least 1", key="top")
+        require_at_least(self, top=1)
         if not (self.crossover >= 0 and self.mutation >= 0 and self.crossover + self.mutation <= 1):
             raise ConfigError("crossover and mutation are shares: neither below 0, together at most 1", key="mutation")
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from profiler.errors import ConfigError
 from search.algorithms.base import Algorithm, Learning, checked_objectives
+from search.bounds import require_at_least
 from search.feasibility import Screen
 from search.objectives import LATENCY, Objective
 from search.space import G, SearchSpace
@@ -42,9 +42,7 @@ class TrainedFirstParams:
     warmup_epochs: int = 120
 
     def __post_init__(self) -> None:
-        for key, bound in {"population": 2, "generations": 1, "warmup_epochs": 0}.items():
-            if getattr(self, key) < bound:
-                raise ConfigError(f"{getattr(self, key)} is too small; give at least {bound}", key=key)
+        require_at_least(self, population=2, generations=1, warmup_epochs=0)
 
 
 class WarmedUp(Algorithm[G]):

@@ -23,6 +23,7 @@ from search.algorithms.bayes._error_model import Hyperparameters, Posterior, fit
 from search.algorithms.bayes._pool import Pool, drawn, judged, listed
 from search.algorithms.sorting import non_dominated_sort
 from search.algorithms.trained_first import WarmedUp
+from search.bounds import require_at_least
 from search.errors import ObjectiveError
 from search.feasibility import Screen
 from search.objectives import LATENCY, Objective, cost_matrix
@@ -69,10 +70,7 @@ class BayesParams:
     budget_quantiles: tuple[float, ...] = _BUDGET_QUANTILES
 
     def __post_init__(self) -> None:
-        least = {"first": 2, "batch": 1, "warmup_epochs": 0, "pool": 16, "evaluations": self.first}
-        for key, bound in least.items():
-            if getattr(self, key) < bound:
-                raise ConfigError(f"{getattr(self, key)} is too small; give at least {bound}", key=key)
+        require_at_least(self, first=2, batch=1, warmup_epochs=0, pool=16, evaluations=self.first)
         if not self.budget_quantiles or not all(0 < quantile <= 1 for quantile in self.budget_quantiles):
             raise ConfigError("give at least one quantile, each above 0 and up to 1", key="budget_quantiles")
 
