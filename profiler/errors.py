@@ -377,3 +377,16 @@ class ToolOutputError(PocketnasError):
     def __init__(self, kind: str, problem: str, *, line: int | None = None) -> None:
         self.kind, self.problem, self.line = kind, problem, line
         super().__init__(f"{kind} output" + (f", line {line}" if line else "") + f": {problem}")
+
+
+class StreamDamagedError(ToolOutputError):
+    """What came from an agent is no whole, right sequence of frames; everything before was read.
+
+    Args:
+        problem: What is wrong.
+        sequence: Number of the first frame that could not be read.
+    """
+
+    def __init__(self, problem: str, *, sequence: int) -> None:
+        self.sequence = sequence
+        super().__init__("pocketnas-agent", f"record {sequence}: {problem}")

@@ -1,0 +1,26 @@
+"""The agent: a program of ours that runs models on a phone or on this computer; its source is in agent/."""
+
+from profiler.agent.frames import MAX_PAYLOAD_BYTES, Frame, FrameReader, encode_frame
+from profiler.agent.job import AgentJob, AgentModel, PlannedBlock, RandomWeights
+from profiler.agent.order import Execution, executions
+from profiler.agent.records import BlockRecord, EndRecord, ErrorRecord, Hello, OperatorRecord, Record, read_record
+
+__all__ = [
+    "MAX_PAYLOAD_BYTES",
+    "AgentJob",
+    "AgentModel",
+    "BlockRecord",
+    "EndRecord",
+    "ErrorRecord",
+    "Execution",
+    "Frame",
+    "FrameReader",
+    "Hello",
+    "OperatorRecord",
+    "PlannedBlock",
+    "RandomWeights",
+    "Record",
+    "encode_frame",
+    "executions",
+    "read_record",
+]
