@@ -390,3 +390,32 @@ class StreamDamagedError(ToolOutputError):
     def __init__(self, problem: str, *, sequence: int) -> None:
         self.sequence = sequence
         super().__init__("pocketnas-agent", f"record {sequence}: {problem}")
+
+
+class AgentBuildError(PocketnasError):
+    """The agent's program could not be built, or what it is built from could not be had.
+
+    Args:
+        problem: What failed, and what to do where that is known.
+        log: Everything that the commands printed; None where none ran.
+        tail: The lines of it that say why, as one.
+    """
+
+    exit_code = 75
+
+    def __init__(self, problem: str, *, log: Path | None = None, tail: str = "") -> None:
+        self.problem, self.log, self.tail = problem, log, tail
+        super().__init__(": ".join(part for part in (problem, tail) if part) + (f" (all of it in {log})" if log else ""))
+
+
+class AgentUnfitError(PocketnasError):
+    """A build of the agent cannot run on a device.
+
+    Args:
+        file: Which of its files cannot.
+        problem: Why not, and what to do.
+    """
+
+    def __init__(self, file: str, problem: str) -> None:
+        self.file, self.problem = file, problem
+        super().__init__(f"the agent's {file}: {problem}")
