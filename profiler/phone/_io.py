@@ -10,6 +10,22 @@ Sink = Callable[[bytes], Awaitable[None]]
 """Takes a command's output, waiting where the reader is slow."""
 
 
+class ClientSink:
+    """Sends output to the client that started a command.
+
+    Args:
+        write: Sends bytes.
+        gone: Set once the client has gone.
+    """
+
+    def __init__(self, write: Sink, gone: asyncio.Event) -> None:
+        self._write, self.gone = write, gone
+
+    async def __call__(self, data: bytes) -> None:
+        """Send bytes, waiting where the client is slow."""
+        await self._write(data)
+
+
 class ByteInput:
     """Standard input: bytes as they arrive, until an end.
 

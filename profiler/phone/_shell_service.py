@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 
-from profiler.phone._io import ByteInput, Pipes, Sink
+from profiler.phone._io import ByteInput, ClientSink, Pipes
 from profiler.phone._stream import Stream
 from profiler.phone.phone import Phone
 from profiler.phone.shell import run_script
@@ -32,22 +32,31 @@ async def serve_shell(phone: Phone, stream: Stream, command: str, *, name: str, 
     """
     output = _Output(phone, stream, name, v2=v2)
     stdin = ByteInput()
-    feeding = asyncio.ensure_future(_feed(stream, stdin, v2=v2))
+    feeding = asyncio.ensure_future(_feed(stream, stdin, output.gone, v2=v2))
     pipes = Pipes(stdin, output.sink(_STDOUT), output.sink(_STDERR))
+    hang = phone.faults.take("hang", name) is not None
+    running = asyncio.ensure_future(run_script(phone, command, pipes, hang=hang))
+    cutting = asyncio.ensure_future(output.cut.wait())
     try:
-        code = await run_script(phone, command, pipes, hang=phone.faults.take("hang", name) is not None)
-        await output.end(code)
+        await asyncio.wait({running, cutting}, return_when=asyncio.FIRST_COMPLETED)
+        if output.cut.is_set():
+            # What really runs goes on without its client; how it ends is nobody's business then.
+            running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise ConnectionAbortedError
+        await output.end(running.result())
     finally:
         feeding.cancel()
+        cutting.cancel()
 
 
-async def _feed(stream: Stream, stdin: ByteInput, *, v2: bool) -> None:
+async def _feed(stream: Stream, stdin: ByteInput, gone: asyncio.Event, *, v2: bool) -> None:
     """Hand the client's input on, until the client closes it or goes."""
     try:
         while True:
             if not v2:
                 data = await stream.read()
                 if not data:
+                    gone.set()
                     return
                 stdin.feed(data)
                 continue
@@ -60,7 +69,7 @@ async def _feed(stream: Stream, stdin: ByteInput, *, v2: bool) -> None:
             elif kind == _STDIN:
                 stdin.feed(data)
     except (EOFError, BrokenPipeError):
-        pass
+        gone.set()
     finally:
         stdin.end()
 
@@ -73,14 +82,16 @@ class _Output:
         self._stream, self._v2, self._sent = stream, v2, 0
         self._cut = faults.take("cut_output", name)
         self._truncated = faults.take("truncate_output", name)
+        self._damaged = faults.take("damage_output", name)
         self._slow = faults.take("slow_output", name)
         self._lost = faults.take("lose_exit_status", name)
+        self.cut, self.gone = asyncio.Event(), asyncio.Event()
 
-    def sink(self, kind: int) -> Sink:
+    def sink(self, kind: int) -> ClientSink:
         async def write(data: bytes) -> None:
             await self._write(kind, data)
 
-        return write
+        return ClientSink(write, self.gone)
 
     async def end(self, code: int) -> None:
         if self._v2 and not self._lost:
@@ -90,6 +101,8 @@ class _Output:
         limit = self._cut or self._truncated
         if limit:
             data = data[: max(0, limit.at_bytes - self._sent)]
+        if self._damaged:
+            data = _damaged(data, self._damaged.at_bytes - self._sent)
         self._sent += len(data)
         if self._slow:
             for byte in data:
@@ -98,9 +111,16 @@ class _Output:
         elif data:
             await self._write_plain(kind, data)
         if self._cut and self._sent >= self._cut.at_bytes:
+            self.cut.set()
             raise ConnectionAbortedError
 
     async def _write_plain(self, kind: int, data: bytes) -> None:
         for start in range(0, len(data), _OUTPUT_BYTES):
             part = data[start : start + _OUTPUT_BYTES]
             await self._stream.write(_PACKET.pack(kind, len(part)) + part if self._v2 else part)
+
+
+def _damaged(data: bytes, place: int) -> bytes:
+    """Return bytes with the lowest bit at a place turned over, if the place is in them."""
+    inside = 0 <= place < len(data)
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :] if inside else data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sysconfig
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -13,6 +13,8 @@ from profiler.phone.soc import Soc
 from profiler.strict_yaml import read_strict_yaml
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strict=True)]
+QemuCpu = Literal["cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76", "neoverse-n1", "a64fx", "max"]
+"""Processors that qemu 7.2 and later emulate; `max` has every extension that it knows."""
 Count = Annotated[int, Field(strict=True, ge=1)]
 
 
@@ -71,6 +73,7 @@ class PhoneDescription(_Part):
         thermal_zones: Names of the temperature sensors.
         kernel: What `uname -r` says.
         soc: What its processors do in which time; its clusters are `clusters`.
+        qemu_cpu: What qemu is to be when it runs pushed arm64 programs: the nearest that it has to the fastest core.
     """
 
     serial: Text
@@ -86,6 +89,7 @@ class PhoneDescription(_Part):
     thermal_zones: Annotated[tuple[Text, ...], Field(min_length=1)]
     kernel: Text
     soc: Soc
+    qemu_cpu: QemuCpu = "cortex-a53"
 
     @model_validator(mode="after")
     def _one_set_of_cores(self) -> PhoneDescription:

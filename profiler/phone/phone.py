@@ -18,7 +18,7 @@ from profiler.phone.dynamics import Dynamics
 from profiler.phone.faults import Fault, FaultScript
 from profiler.phone.files import FileSystem
 from profiler.phone.processes import ProcessTable
-from profiler.phone.programs import VirtualPrograms
+from profiler.phone.programs import NativePrograms, VirtualPrograms
 from profiler.phone.state import PhoneState
 
 FEATURES = ("shell_v2", "cmd", "stat_v2", "ls_v2", "fixed_push_mkdir", "sendrecv_v2", "delayed_ack")
@@ -73,7 +73,7 @@ class Phone:
         self.processes = ProcessTable()
         self.faults = FaultScript(faults, seed=seed)
         self.keyring = Keyring()
-        self.programs: list[ProgramFinder] = [VirtualPrograms()]
+        self.programs: list[ProgramFinder] = [VirtualPrograms(), NativePrograms(description.qemu_cpu)]
         self.on_cut: list[Callable[[], None]] = []
         self._booted_s = self.clock.elapsed_s
         self._has_booted = self._returned = self._after(0.0)

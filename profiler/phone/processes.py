@@ -27,6 +27,7 @@ class Process:
         task: What runs it; None for the system's own.
         signal: What ended it, once something has.
         affinity: Cores that it may run on; None for all.
+        deliver: Hands signals to the process of this computer that it really is; None when it is none.
     """
 
     pid: int
@@ -37,10 +38,13 @@ class Process:
     task: asyncio.Task[int] | None = None
     signal: int | None = None
     affinity: tuple[int, ...] | None = None
+    deliver: Callable[[int], None] | None = None
 
     def end(self, signal: int) -> None:
-        """End it by a signal, if it is not the system's own."""
-        if self.task is not None:
+        """End it by a signal, if it is not the system's own; what really runs may answer the signal in its own way."""
+        if self.deliver is not None:
+            self.deliver(signal)
+        elif self.task is not None:
             self.signal = signal
             self.task.cancel()
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from profiler.errors import DeviceError
 from profiler.phone._connection import Connection
+from profiler.phone._peer import is_our_user
 from profiler.phone.phone import Phone
 
 LOOPBACK = "127.0.0.1"
@@ -109,7 +110,8 @@ class PhoneServer:
             connection.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self.phone.present:
+        # What is pushed may run as a program of the user's.
+        if not self.phone.present or not is_our_user(writer.get_extra_info("socket")):
             writer.transport.abort()
             return
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

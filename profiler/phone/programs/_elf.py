@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 from profiler.phone.programs._benchmark_flags import FLAGS
@@ -76,3 +76,35 @@ def abi_of(content: bytes) -> str | None:
 def bits_of(content: bytes) -> int | None:
     """Return the width of an ELF file's addresses, 32 or 64; None for other files."""
     return None if content[:4] != _MAGIC else 32 if content[_CLASS : _CLASS + 1] == b"\1" else 64
+
+
+def is_loadable(content: bytes) -> bool:
+    """Say whether an ELF file of 64 bits has segments to load; the little files that stand for programs have none."""
+    return bits_of(content) == 64 and any(kind == _LOAD for kind, _, _ in _segments(content))
+
+
+def interpreter_of(content: bytes) -> str | None:
+    """Return the path of the loader that a program of 64 bits asks for; None for one that needs none."""
+    for kind, offset, size in _segments(content):
+        if kind == _INTERPRETER:
+            return content[offset : offset + size].rstrip(b"\0").decode(errors="replace")
+    return None
+
+
+_LOAD, _INTERPRETER = 1, 3
+_SEGMENTS_AT, _SEGMENT_BYTES = 32, 56
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield kind, offset and size of the segments whose headers are there, of a little-endian file of 64 bits."""
+    if bits_of(content) != 64 or len(content) < _HEADER_BYTES[2]:
+        return
+    start, count = (
+        struct.unpack_from("<Q", content, _SEGMENTS_AT)[0],
+        struct.unpack_from("<H", content, _SEGMENTS_AT + 24)[0],
+    )
+    for place in range(start, start + count * _SEGMENT_BYTES, _SEGMENT_BYTES):
+        if place + _SEGMENT_BYTES > len(content):
+            return
+        kind, _, offset, _, _, size = struct.unpack_from("<2I4Q", content, place)
+        yield kind, offset, size
