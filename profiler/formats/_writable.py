@@ -9,8 +9,12 @@ MAX_WEIGHT_BYTES = 2_000_000_000
 """FlatBuffers and Protocol Buffers end at 2 GiB; this leaves room for what is not weights."""
 
 
-def check_writable(network: Network) -> None:
+def check_writable(network: Network, *, needs_weights: bool = True) -> None:
     """Check that every operator is known and has its weights, and that all of it is float32 and fits a file.
+
+    Args:
+        network: The network.
+        needs_weights: Whether a network without weights is refused.
 
     Raises:
         NetworkError: It does not hold.
@@ -23,7 +27,7 @@ def check_writable(network: Network) -> None:
         if spec.dtype != "float32":
             raise NetworkError(f"input {spec.name!r} is {spec.dtype}; only float32 networks can be written")
     if network.weights is None:
-        if network.weight_specs:
+        if needs_weights and network.weight_specs:
             raise NetworkError("has no weights; give it some, such as with_random_weights() where only latency matters")
         return
     weight_bytes = sum(values.nbytes for values in network.weights.values())
