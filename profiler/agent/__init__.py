@@ -2,22 +2,32 @@
 
 from profiler.agent.frames import MAX_PAYLOAD_BYTES, Frame, FrameReader, encode_frame
 from profiler.agent.job import AgentJob, AgentModel, PlannedBlock, RandomWeights
+from profiler.agent.jobs import FailedBlock, JobRun, Outcome
+from profiler.agent.local_process import LocalAgent
 from profiler.agent.order import Execution, executions
+from profiler.agent.process import AgentProcess, AgentSite, ProcessEnd
 from profiler.agent.records import BlockRecord, EndRecord, ErrorRecord, Hello, OperatorRecord, Record, read_record
 
 __all__ = [
     "MAX_PAYLOAD_BYTES",
     "AgentJob",
     "AgentModel",
+    "AgentProcess",
+    "AgentSite",
     "BlockRecord",
     "EndRecord",
     "ErrorRecord",
     "Execution",
+    "FailedBlock",
     "Frame",
     "FrameReader",
     "Hello",
+    "JobRun",
+    "LocalAgent",
     "OperatorRecord",
+    "Outcome",
     "PlannedBlock",
+    "ProcessEnd",
     "RandomWeights",
     "Record",
     "encode_frame",
