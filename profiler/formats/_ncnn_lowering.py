@@ -8,7 +8,7 @@ from profiler.formats._fused_activations import fused_activations
 from profiler.formats._ncnn_graph import Layout, NcnnGraph, Parameter
 from profiler.formats._ncnn_weights import NcnnWeights
 from profiler.formats.quantization import Quantization
-from profiler.network import Network, Operator, Pad
+from profiler.network import Conv2d, DepthwiseConv2d, Network, Operator, Pad
 
 Edges = tuple[tuple[int, int], tuple[int, int]]
 """Cells around a map: (top, bottom), (left, right)."""
@@ -78,18 +78,33 @@ class NcnnLowering:
             return operator.inputs[0], ((0, 0), (0, 0))
         return pad.inputs[0], (pad.paddings[1], pad.paddings[2])
 
+    def computes_int8(self, operator: Operator) -> bool:
+        """Whether an operator's layer reads int8: plain and depthwise convolutions and dense layers of an int8 model.
+
+        Convolutions of several groups stay float32: ncnn 1.0.20261020 writes garbage for them on x86.
+        """
+        if not self.weights.is_int8:
+            return False
+        match operator:
+            case Conv2d():
+                return operator.groups == 1
+            case DepthwiseConv2d():
+                return operator.multiplier == 1
+        return operator.kind == "dense"
+
     def int8_output(self, operator: Operator) -> str | None:
         """Return the tensor that an int8 convolution writes in int8: one that only such convolutions read.
 
         So does ncnn's own tool (tools/quantize/ncnn2int8.cpp, fuse_requantize).
         """
         tensor = self.result(operator)
-        if not self.weights.is_int8 or tensor in self.network.outputs:
+        if not self.computes_int8(operator) or tensor in self.network.outputs:
             return None
         readers: list[Operator] = []
         for reader in self.network.consumers(tensor):
             readers += self.network.consumers(reader.name) if self.is_absorbed(reader) else (reader,)
-        return tensor if readers and all(reader.kind in CONVOLUTIONS for reader in readers) else None
+        reads_int8 = [reader.kind in CONVOLUTIONS and self.computes_int8(reader) for reader in readers]
+        return tensor if readers and all(reads_int8) else None
 
 
 def _absorbed_pads(network: Network) -> Mapping[str, Pad]:

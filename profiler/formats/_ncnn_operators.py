@@ -74,20 +74,16 @@ def _conv2d(operator: Conv2d | DepthwiseConv2d, lowering: NcnnLowering) -> None:
     parameters = {
         0: outputs, **_window(operator, edges), 2: operator.dilation[1], 12: operator.dilation[0],
         5: int(operator.use_bias), 6: lowering.weights.count(operator), **lowering.activation(operator),
+        **({} if is_plain else {7: groups}),
     }  # fmt: skip
-    if not is_plain:
-        parameters[7] = groups
-    requantized = lowering.int8_output(operator)
-    if lowering.weights.is_int8:
-        parameters[8] = (2 if is_plain else 1) + (100 if requantized is not None else 0)
     source = lowering.graph.read_maps(operator, tensor)
-    lowering.weights.add_kernel(
-        operator, order, int8_groups=(outputs if is_plain else groups) * lowering.weights.is_int8
-    )
-    if lowering.weights.is_int8:
+    is_int8, requantized = lowering.computes_int8(operator), lowering.int8_output(operator)
+    lowering.weights.add_kernel(operator, order, is_int8=is_int8)
+    if is_int8:
+        parameters[8] = (2 if is_plain else 1) + (100 if requantized else 0)
         lowering.weights.add_activation_scale(tensor)
-        if requantized is not None:
-            lowering.weights.add_activation_scale(requantized)
+    if requantized:
+        lowering.weights.add_activation_scale(requantized)
     kind = "Convolution" if is_plain else "ConvolutionDepthWise"
     lowering.graph.layer(kind, (source,), (lowering.write(operator, _CHW),), parameters)
 
@@ -113,9 +109,9 @@ def _dense(operator: Dense, lowering: NcnnLowering) -> None:
         2: lowering.weights.count(operator),
         **lowering.activation(operator),
     }
-    is_int8 = lowering.weights.is_int8
+    is_int8 = lowering.computes_int8(operator)
     source = lowering.graph.read(operator.inputs[0], _NETWORK)
-    lowering.weights.add_kernel(operator, (0, 1), int8_groups=operator.units * is_int8)
+    lowering.weights.add_kernel(operator, (0, 1), is_int8=is_int8)
     if is_int8:
         parameters[8] = 2
         lowering.weights.add_activation_scale(operator.inputs[0])

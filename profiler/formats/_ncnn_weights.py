@@ -78,34 +78,35 @@ class NcnnWeights:
         """Return the elements of an operator's weight."""
         return self._network.weight_specs[f"{operator.name}/{role}"].elements
 
-    def add_kernel(self, operator: Operator, order: tuple[int, ...], *, int8_groups: int = 0) -> None:
+    def add_kernel(self, operator: Operator, order: tuple[int, ...], *, is_int8: bool = False) -> None:
         """Add an operator's kernel and, if it has one, its bias.
 
         Args:
             operator: A convolution or dense layer.
             order: The kernel's axis for each axis that ncnn wants, channels of the output first.
-            int8_groups: Equal parts of the kernel that have an int8 scale each; 0 for float32.
+            is_int8: Whether it is int8, with a scale for each channel of the output; else float32.
         """
         spec = self._network.weight_specs[f"{operator.name}/kernel"]
         values = self._values(operator, "kernel")
         # He's bound keeps activations within floats through any number of layers.
-        bound = float(np.sqrt(6 * spec.shape[order[0]] / spec.elements))
+        channels = spec.shape[order[0]]
+        bound = float(np.sqrt(6 * channels / spec.elements))
         scales: Floats | None = None
         if values is None:
             self._add(Literal(_FLOAT_TAG), Random(spec.elements, bound))
         else:
-            values = np.ascontiguousarray(values.transpose(order)).reshape(max(int8_groups, 1), -1)
-            if int8_groups:
+            values = np.ascontiguousarray(values.transpose(order)).reshape(channels, -1)
+            if is_int8:
                 scales = _int8_scales(values)
                 self._add_int8(values * scales[:, np.newaxis])
             else:
                 self._add(Literal(_FLOAT_TAG), _floats(values))
         if self.has(operator, "bias"):
             self.add_vector(operator, "bias", _RANDOM_BIAS)
-        if int8_groups and scales is None:  # a negative scale is as good: it is divided by again
-            self._add(Random(int8_groups, _LARGEST_INT8 / bound))
-        elif scales is not None:
+        if scales is not None:
             self._add(_floats(scales))
+        elif is_int8:  # a negative scale is as good: it is divided by again
+            self._add(Random(channels, _LARGEST_INT8 / bound))
 
     def add_activation_scale(self, tensor: str) -> None:
         """Add the scale with which int8 layers read or write a tensor of the network.
