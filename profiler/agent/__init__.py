@@ -1,5 +1,7 @@
 """The agent: a program of ours that runs models on a phone or on this computer; its source is in agent/."""
 
+from profiler.agent.build import AgentBuild, build_agent, built_agent, cached_builds
+from profiler.agent.bundle import AgentBundle
 from profiler.agent.frames import MAX_PAYLOAD_BYTES, Frame, FrameReader, encode_frame
 from profiler.agent.job import AgentJob, AgentModel, PlannedBlock, RandomWeights
 from profiler.agent.jobs import FailedBlock, JobRun, Outcome
@@ -10,6 +12,8 @@ from profiler.agent.records import BlockRecord, EndRecord, ErrorRecord, Hello, O
 
 __all__ = [
     "MAX_PAYLOAD_BYTES",
+    "AgentBuild",
+    "AgentBundle",
     "AgentJob",
     "AgentModel",
     "AgentProcess",
@@ -30,6 +34,9 @@ __all__ = [
     "ProcessEnd",
     "RandomWeights",
     "Record",
+    "build_agent",
+    "built_agent",
+    "cached_builds",
     "encode_frame",
     "executions",
     "read_record",
