@@ -20,7 +20,7 @@ from pocketnas._rows_so_far import RowsSoFar, rows_so_far
 from profiler.kernels import FusionRules, sample_kernels
 from profiler.measure import Campaign, CampaignRecord, Configuration, Measurement, Protocol
 from profiler.network import Network
-from profiler.workload import Dtype, Workload
+from profiler.workload import Dtype, Workload, require_times
 
 if TYPE_CHECKING:
     from predictor.adaptive import Batch, KernelBelief, MeasurementCost, Networks, StatedError, TargetSpace
@@ -144,7 +144,9 @@ def measure_adaptively(
     Raises:
         DeviceError: The device is gone; the same call goes on from the rows.
         DeviceNotReadyError: A condition of the device ends measuring for now.
+        FunctionOnlyError: The device emulates instructions, so that its latencies mean nothing.
     """
+    require_times(backend.name, backend.source, "choosing what to measure")
     return _Adaptive(backend, targets, rules, replace(protocol, time_budget_s=math.inf), store, settings, observer).run(
         clock
     )

@@ -23,7 +23,7 @@ from profiler.fusion import (
 )
 from profiler.measure import Configuration, Progress, Protocol
 from profiler.network import Network
-from profiler.workload import Dtype
+from profiler.workload import Dtype, require_times
 
 if TYPE_CHECKING:
     from profiler.backends import Backend
@@ -69,7 +69,9 @@ def find_fusion(backend: Backend, store: Store, plan: FusionPlan, observer: Obse
         RuntimeNotSupportedError: Profiles are the only way asked for, and the device's runtime has none.
         MergedProfileError: The same, and its profile shows no operators.
         DeviceError: The device is gone; the same call goes on from the stored rows.
+        FunctionOnlyError: The device emulates instructions, so that its latencies mean nothing.
     """
+    require_times(backend.name, backend.source, "finding out what is fused")
     for check in backend.checks():
         observer.warn(f"{check.id}: {check.detail}")
     search = _Search(backend, store, plan, observer)

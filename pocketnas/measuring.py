@@ -21,7 +21,7 @@ from profiler.errors import MeasurementError, RuntimeNotSupportedError
 from profiler.measure import Measurement, Protocol
 from profiler.network import Network
 from profiler.store import Store
-from profiler.workload import Workload
+from profiler.workload import Workload, require_times
 
 STORE_NAME = "measurements.db"
 
@@ -62,8 +62,10 @@ class Bench:
         Raises:
             DeviceBusyError: Another job has had it for a minute.
             DeviceError: It cannot be reached.
+            FunctionOnlyError: It emulates instructions, so that its latencies mean nothing.
         """
         with open_backend(self._devices[device], wait_s=LOCK_WAIT_S) as backend:
+            require_times(device, backend.source, "a search")
             yield backend
 
     def facts(self, device: str) -> DeviceFacts:

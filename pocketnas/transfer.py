@@ -23,7 +23,7 @@ from profiler.fusion import fusion_rules_for, rules_for_rows, stored_findings
 from profiler.measure import PROTOCOLS, CampaignRecord, Configuration, Measurement, Protocol
 from profiler.network import Network
 from profiler.table import LatencyTable, table, table_of
-from profiler.workload import Dtype, Workload
+from profiler.workload import Dtype, Workload, require_times
 
 if TYPE_CHECKING:
     from profiler.backends import Backend
@@ -121,6 +121,7 @@ def transfer(
         seed: Of draws and of the order of measuring.
 
     Raises:
+        FunctionOnlyError: The device emulates instructions, so that its latencies mean nothing.
         SourceMismatchError: The device runs networks otherwise than the sources, or they than one another.
         TrainingRowsError: No row of the new device can be learned from.
         DeviceError: The device is gone; the same call goes on from the stored rows.
@@ -140,6 +141,7 @@ class _Call:
         observer: Observer,
         seed: int,
     ) -> None:
+        require_times(backend.name, backend.source, "learning a device")
         facts = backend.facts()
         self._backend, self._budget, self._store, self._observer, self._seed = backend, budget, store, observer, seed
         self._sources = sources

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from predictor._features import FloatArray
-from predictor.errors import ContradictoryRowsError, MixedRowsError, TooFewRowsError, TrainingRowsError
+from predictor.errors import (
+    ContradictoryRowsError,
+    FunctionOnlyRowsError,
+    MixedRowsError,
+    TooFewRowsError,
+    TrainingRowsError,
+)
 from profiler.errors import NetworkError
 from profiler.kernels import Kernel
 from profiler.network import Network
+from profiler.workload import EMULATED_ISA, ISA_REMARK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,11 +110,14 @@ def training_rows(table: LatencyTable, *, few: bool = False) -> TrainingRows:
 
     Raises:
         TrainingRowsError: A configuration cannot be read, or all rows took equally long.
+        FunctionOnlyRowsError: Rows are of emulated instructions.
         ContradictoryRowsError: Latencies of one configuration lie so far apart that they cannot be of one thing.
         MixedRowsError: Rows differ in device, source, runtime, threads, dtype or processor.
         TooFewRowsError: There are fewer than LEAST_KERNEL_ROWS different kernels and LEAST_NETWORK_ROWS networks.
     """
     frame = table.frame
+    if EMULATED_ISA in table.sources:
+        raise FunctionOnlyRowsError(EMULATED_ISA, ISA_REMARK)
     rows = [_Row(position, *cells) for position, cells in enumerate(_cells(frame), start=1)]
     usable = [row for row in rows if row.verdict != "INVALID"]
     kernels = _labelled((Kernel(row.network()), row) for row in usable if row.level == "kernel")

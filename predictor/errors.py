@@ -83,6 +83,19 @@ class MixedRowsError(TrainingRowsError):
         super().__init__(f"has {', '.join(self.values)}; filter the table to one of them", column=column)
 
 
+class FunctionOnlyRowsError(TrainingRowsError):
+    """Rows are of emulated instructions, whose latencies are nobody's.
+
+    Args:
+        source: Their source.
+        remark: Why nothing is learned from them.
+    """
+
+    def __init__(self, source: str, remark: str) -> None:
+        self.source = source
+        super().__init__(f"has {source}; {remark}, so nothing is learned from them", column="source")
+
+
 class OutOfDomainError(PredictorError):
     """A network needs kernels of kinds that were never measured.
 

@@ -347,6 +347,21 @@ class WorkloadFailedError(MeasurementError):
         super().__init__(f"{reason}: {detail}")
 
 
+class FunctionOnlyError(MeasurementError):
+    """A device shows what programs do and not how long they take, and latencies were asked of it.
+
+    Args:
+        device: Name of the device.
+        problem: What needs latencies, and why there are none.
+    """
+
+    def __init__(self, device: str, problem: str) -> None:
+        self.device, self.problem = device, problem
+        super().__init__(
+            f"{device!r} (emulated-isa): {problem}; take a phone, this computer, or an emulated phone's law"
+        )
+
+
 class TableError(PocketnasError):
     """A latency table cannot be read or does not hold what is asked of it."""
 
@@ -405,7 +420,9 @@ class AgentBuildError(PocketnasError):
 
     def __init__(self, problem: str, *, log: Path | None = None, tail: str = "") -> None:
         self.problem, self.log, self.tail = problem, log, tail
-        super().__init__(": ".join(part for part in (problem, tail) if part) + (f" (all of it in {log})" if log else ""))
+        super().__init__(
+            ": ".join(part for part in (problem, tail) if part) + (f" (all of it in {log})" if log else "")
+        )
 
 
 class AgentUnfitError(PocketnasError):

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from profiler.errors import FunctionOnlyError
 from profiler.network import Network
 
-Source = Literal["measured", "emulated", "predicted"]
+Source = Literal["measured", "emulated", "emulated-isa", "predicted"]
 """Where a number comes from.  It stands on every row and every plot, and sources are never mixed."""
 
+EMULATED_ISA: Final = "emulated-isa"
+"""Real programs whose instructions qemu emulates: what they do is a phone's, how long it takes is nobody's."""
+ISA_REMARK: Final = "times under qemu say nothing of a phone"
+
 Dtype = Literal["float32", "int8"]
+
+
+def require_times(device: str, source: str, purpose: str) -> None:
+    """Make sure that a device's latencies mean something.
+
+    Args:
+        device: Its name.
+        source: The source of its latencies.
+        purpose: What they are wanted for, such as "a search".
+
+    Raises:
+        FunctionOnlyError: They are of emulated instructions.
+    """
+    if source == EMULATED_ISA:
+        raise FunctionOnlyError(device, f"{purpose} needs latencies, and {ISA_REMARK}")
 
 
 @dataclass(frozen=True)

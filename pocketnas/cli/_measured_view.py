@@ -71,9 +71,14 @@ def _half_width(measured: Sequence[Measurement]) -> float | None:
 def _show(screen: Screen, outcome: Outcome, store: Path) -> None:
     """Show one device; a person reads a few latencies, and the table command shows the hundreds."""
     from pocketnas.profiling import verdict_counts
+    from profiler.workload import EMULATED_ISA, ISA_REMARK
 
     measured, half_width = outcome.measurements, _half_width(outcome.measurements)
     screen.show(f"{len(measured)} workloads {outcome.source} on {outcome.device}, in {store}")
+    if outcome.source == EMULATED_ISA:
+        screen.show(
+            f"{EMULATED_ISA}: {ISA_REMARK}; these rows show that its programs run, and nothing learns from them"
+        )
     screen.show(", ".join(f"{count} {verdict}" for verdict, count in verdict_counts(measured).items()))
     if half_width is not None:
         screen.show(f"95 % interval of the median workload: +-{half_width:.1%}")

@@ -28,7 +28,7 @@ def show_operators(
         DeviceError: The device cannot be reached.
     """
     from profiler.backends import open_backend
-    from profiler.workload import Workload
+    from profiler.workload import EMULATED_ISA, ISA_REMARK, Workload
 
     if not networks:
         raise ConfigError("needs a model to look into; give one with --network FILE", key="--operators")
@@ -37,6 +37,8 @@ def show_operators(
     documents = []
     with open_backend(devices[0], wait_s=wait_s) as backend:
         name, source = backend.name, backend.source
+        if source == EMULATED_ISA:
+            screen.show(f"{EMULATED_ISA}: {ISA_REMARK}")
         for network in networks:
             profile = backend.profile_operators(Workload(network, dtype), warmup_runs=_WARMUP_RUNS, runs=_PROFILED_RUNS)
             rows = [[found.name, found.kind, _operator_ms(found.mean_ms)] for found in profile.operators]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from profiler.workload import Source
 
 RowSource = Annotated[
-    Literal["measured", "emulated"] | None,
+    Literal["measured", "emulated", "emulated-isa"] | None,
     typer.Option("--source", help="Rows of this source only.", show_default=False),
 ]
 

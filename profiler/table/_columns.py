@@ -11,7 +11,7 @@ import pandas as pd
 
 from profiler.errors import TableError
 from profiler.measure.verdicts import Verdict
-from profiler.workload import Dtype, Source
+from profiler.workload import EMULATED_ISA, ISA_REMARK, Dtype, Source
 
 ColumnKind = Literal["text", "count", "latency", "spread"]
 
@@ -67,7 +67,15 @@ def checked(frame: pd.DataFrame) -> pd.DataFrame:
     columns = {name: _column(name, kind, frame[name]) for name, kind in COLUMNS.items()}
     whole = pd.DataFrame(columns, columns=list(COLUMNS))
     _check_latencies(whole)
+    _check_sources(whole)
     return whole
+
+
+def _check_sources(frame: pd.DataFrame) -> None:
+    """Refuse rows of emulated instructions beside others, which are mixed when asked to be."""
+    sources = sorted(frame["source"].unique())
+    if EMULATED_ISA in sources and len(sources) > 1:
+        raise TableError(f"rows of {', '.join(sources)}: {ISA_REMARK}, so {EMULATED_ISA} stands in tables of its own")
 
 
 def _check_columns(names: Sequence[str]) -> None:

@@ -84,7 +84,8 @@ class LatencyTable:
 
         Args:
             other: More rows.
-            mix_sources: Say so when measured, emulated and predicted rows are to stand together.
+            mix_sources: Say so when measured, emulated and predicted rows are to stand together; those of emulated
+                instructions never do.
 
         Raises:
             TableError: The tables have different sources and mixing them was not asked for.

@@ -5,7 +5,7 @@ import pytest
 
 from predictor import NetworkPredictor
 from predictor._rows import training_rows
-from predictor.errors import MixedRowsError, TooFewRowsError, TrainingRowsError
+from predictor.errors import FunctionOnlyRowsError, MixedRowsError, TooFewRowsError, TrainingRowsError
 from tests.predictor._synthetic import law_table, records, table_of_rows
 
 
@@ -30,6 +30,16 @@ def test_rows_of_two_origins_are_refused(column: str, value: object) -> None:
         training_rows(table_of_rows(rows))
     assert caught.value.column == column
     assert str(value) in caught.value.values
+
+
+def test_rows_of_emulated_instructions_teach_nothing() -> None:
+    rows = [row | {"source": "emulated-isa"} for row in law_rows(12)]
+    for few in (False, True):
+        with pytest.raises(FunctionOnlyRowsError, match="times under qemu say nothing of a phone") as caught:
+            training_rows(table_of_rows(rows), few=few)
+        assert (caught.value.column, caught.value.source) == ("source", "emulated-isa")
+    with pytest.raises(FunctionOnlyRowsError):
+        NetworkPredictor().fit(table_of_rows(rows))
 
 
 def test_invalid_rows_are_left_out_and_counted() -> None:

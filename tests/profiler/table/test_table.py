@@ -91,6 +91,22 @@ def test_sources_are_never_mixed_unasked(store: Store) -> None:
     assert len(both) == 4
 
 
+def test_emulated_instructions_stand_with_nothing_even_when_asked(store: Store, tmp_path: Path) -> None:
+    for source in ("measured", "emulated-isa"):
+        measure(KnownLawBackend(LAW, source=source), workloads(2), SHORT, store)
+    measured, emulated = table(store, source="measured"), table(store, source="emulated-isa")
+    with pytest.raises(TableError, match="times under qemu say nothing of a phone"):
+        measured.joined(emulated, mix_sources=True)
+    emulated.write(tmp_path / "a.csv")
+    assert LatencyTable.read(tmp_path / "a.csv").sources == ("emulated-isa",)
+    measured.write(tmp_path / "b.csv")
+    _, *rows = (tmp_path / "b.csv").read_text(encoding="utf-8").splitlines()
+    with (tmp_path / "a.csv").open("a", encoding="utf-8") as file:
+        file.write("\n".join(rows) + "\n")
+    with pytest.raises(TableError, match="emulated-isa stands in tables of its own"):
+        LatencyTable.read(tmp_path / "a.csv")
+
+
 def test_an_empty_store_is_an_empty_table(store: Store) -> None:
     assert len(table(store)) == 0
     assert table(store).sources == ()
