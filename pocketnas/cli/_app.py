@@ -17,6 +17,7 @@ from types import FrameType
 import typer
 
 from pocketnas.cli import (
+    agent,
     devices,
     doctor,
     explain,
@@ -60,6 +61,7 @@ _COMMANDS = (
     ("report", report.command, "Make report.html of a result."),
     ("fusion", fusion.command, "Find out what runs as one step."),
     ("explain", explain.command, "Say where a predicted latency goes."),
+    ("agent", agent.command, "Build the program that measures on phones."),
     ("phone", phone.command, "Serve an emulated phone to ADB clients."),
     ("parse", parse.command, "Read a saved output of a benchmark tool or a phone."),
 )

@@ -197,7 +197,7 @@ class _Ndk(Toolchain):
         if self.target != "aarch64":
             return "it builds for phones, so for aarch64 only"
         if engine == "litert":
-            return "LiteRT's library from PyPI needs glibc, which programs of the NDK do not have; take gcc or zig"
+            return "LiteRT's library from PyPI needs glibc, which programs of the NDK do not have; give --engine ncnn, or take gcc or zig"
         return super().refusal(engine)
 
     def settings(self, engine: Engine, log: BuildLog, progress: Progress) -> CompilerSettings:
