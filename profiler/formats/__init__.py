@@ -6,6 +6,7 @@ Importing this package does not import torch: what is about torch is loaded when
 from typing import TYPE_CHECKING, Any
 
 from profiler.formats.model_file import read_model
+from profiler.formats.ncnn_writer import NcnnModel, write_ncnn
 from profiler.formats.onnx_reader import read_onnx
 from profiler.formats.onnx_writer import write_onnx
 from profiler.formats.quantization import Quantization, calibrate
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from profiler.formats.torch_reader import read_torch
 
 __all__ = [
+    "NcnnModel",
     "NetworkModule",
     "Quantization",
     "build_torch",
@@ -25,6 +27,7 @@ __all__ = [
     "read_onnx",
     "read_tflite",
     "read_torch",
+    "write_ncnn",
     "write_onnx",
     "write_tflite",
 ]

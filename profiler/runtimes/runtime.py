@@ -10,6 +10,7 @@ import numpy as np
 from profiler.errors import NetworkError
 from profiler.network import Network
 from profiler.runtimes.litert_events import KNOWN_VERSIONS, read_litert_events
+from profiler.runtimes.ncnn_times import read_ncnn_times
 from profiler.runtimes.operator_profile import OperatorProfile
 from profiler.runtimes.ort_trace import read_ort_trace
 from profiler.workload import Workload
@@ -104,7 +105,7 @@ class OnnxRuntime(Runtime):
         from profiler.formats import write_onnx
 
         if workload.dtype != "float32":
-            raise NetworkError(f"{workload.dtype} models are written for litert and tflite-runtime only")
+            raise NetworkError(f"{workload.dtype} models are written for litert, tflite-runtime and ncnn only")
         return write_onnx(_with_weights(workload), channels_first=workload.is_kernel)
 
     def profiler_problem(self, version: str) -> str | None:
@@ -116,8 +117,37 @@ class OnnxRuntime(Runtime):
         return read_ort_trace(profile, warmup_runs=warmup_runs, runs=runs)
 
 
+class Ncnn(Runtime):
+    """ncnn, as its Python package has it for this machine."""
+
+    name = "ncnn"
+    accelerator_option = "precision"
+    default_accelerator = "fp32"
+    accelerators = ("fp32", "fp16")
+
+    def write_model(self, workload: Workload) -> bytes:
+        """Return layers and weights as one file; a kernel's tensors are channels first, as inside a network.
+
+        int8 has nominal ranges, since only latency is asked of it; missing weights become random ones.
+        """
+        from profiler.formats import Quantization, write_ncnn
+
+        network = workload.network
+        quantization = Quantization.nominal(network) if workload.dtype == "int8" else None
+        return write_ncnn(network, quantization=quantization, channels_first=workload.is_kernel).to_bytes()
+
+    def profiler_problem(self, version: str) -> str | None:
+        """Layers are timed from outside, in every version."""
+        return None
+
+    def read_profile(self, profile: bytes, *, warmup_runs: int, runs: int) -> OperatorProfile:
+        """Read the times that the worker took layer by layer, after the warm-up."""
+        return read_ncnn_times(profile, runs=runs)
+
+
 RUNTIMES: dict[str, Runtime] = {
     "litert": Litert(),
+    "ncnn": Ncnn(),
     "onnxruntime": OnnxRuntime(),
     "tflite-runtime": TfliteRuntime(),
 }

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from profiler.backends import Backend, BlockRequest, HostBackend
 from profiler.devices import Device, HostDevice
 from profiler.errors import WorkloadFailedError
 from profiler.formats import build_torch
+from profiler.network import Network, ResizeBilinear, TensorSpec
 from profiler.workload import Workload
 from tests.conformance.backend_suite import PROFILED_RUNS, BackendConformance
 from tests.conformance.networks import inverted_residuals, tiny
@@ -26,10 +28,15 @@ FAULT_DELAY_S = 0.3
 
 
 class HostConformance(BackendConformance):
-    """What holds for every runtime of the host."""
+    """What holds for every runtime of the host.
+
+    Attributes:
+        tolerance: How far outputs may be from torch's, as a share and absolutely.
+    """
 
     backend_name = "host"
     runs_in_means = PROFILED_RUNS // 2  # the calm half
+    tolerance: ClassVar[float] = 1e-4
 
     def with_timeout(self, device: Device, timeout_s: float) -> Device:
         return device.model_copy(update={"timeout_s": timeout_s})
@@ -51,7 +58,7 @@ class HostConformance(BackendConformance):
             (expected,) = build_torch(network)(torch.from_numpy(image))
         outputs = backend.compute(Workload(network), {"image": image})
         assert set(outputs) == {"logits"}
-        np.testing.assert_allclose(outputs["logits"], expected.numpy(), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(outputs["logits"], expected.numpy(), rtol=self.tolerance, atol=self.tolerance)
 
     def test_outputs_follow_the_weights(self, backend: HostBackend) -> None:
         image = np.ones((1, 8, 8, 3), np.float32)
@@ -120,6 +127,36 @@ class TestOnnxRuntime(HostConformance):
         (result,) = backend.run_blocks([BlockRequest(Workload(tiny(), "int8"), 1, 3)])
         assert result.failure and result.failure.reason == "UNSUPPORTED"
         assert "litert" in result.failure.detail
+
+
+class TestNcnn(HostConformance):
+    runtime_name = "ncnn"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def device(cls) -> Device:
+        return HostDevice(name="conformance-ncnn", runtime="ncnn")
+
+    def test_int8_runs(self, backend: HostBackend) -> None:
+        (result,) = backend.run_blocks([BlockRequest(Workload(inverted_residuals(), "int8"), 1, 3)])
+        assert result.failure is None
+
+    def test_what_ncnn_cannot_do_is_refused_by_name(self, backend: HostBackend) -> None:
+        resize = ResizeBilinear("larger", ("x",), (5, 7), "asymmetric")
+        network = Network("resize", [TensorSpec("x", (1, 3, 3, 2))], [resize], ["larger"])
+        (result,) = backend.run_blocks([BlockRequest(Workload(network), 0, 1)])
+        assert result.failure and result.failure.reason == "UNSUPPORTED"
+        assert "'larger'" in result.failure.detail and "asymmetric" in result.failure.detail
+
+
+class TestNcnnHalf(HostConformance):
+    runtime_name = "ncnn"
+    tolerance = 1e-2
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def device(cls) -> Device:
+        return HostDevice(name="conformance-ncnn-fp16", runtime="ncnn", precision="fp16")
 
 
 @pytest.mark.tflite_runtime

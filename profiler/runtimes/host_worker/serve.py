@@ -27,16 +27,19 @@ from . import frames
 from .engine import Engine, Profiler, Session, seeded_inputs
 from .errors import EngineError
 from .litert_profiler import LitertProfiler
+from .ncnn_engine import NcnnEngine, NcnnProfiler
 from .ort import OrtEngine, OrtProfiler
 from .tflite import LitertEngine, TfliteRuntimeEngine
 
 ENGINES: dict[str, Callable[[int, str], Engine]] = {
     "litert": LitertEngine,
+    "ncnn": NcnnEngine,
     "onnxruntime": OrtEngine,
     "tflite-runtime": TfliteRuntimeEngine,
 }
 PROFILERS: dict[str, Callable[[int, str], Profiler]] = {
     "litert": LitertProfiler,
+    "ncnn": NcnnProfiler,
     "onnxruntime": OrtProfiler,
 }
 
