@@ -51,13 +51,28 @@ _ONNXRUNTIME = FusionRules(
     | _after((("dense",),), ("relu", "sigmoid", "hard_sigmoid"))
 )
 
+# ncnn fuses nothing by itself: what its layers do beside their own work is written so by profiler.formats.write_ncnn.
+_NCNN = FusionRules(
+    _after(
+        (
+            *((anchor,) for anchor in ("conv2d", "depthwise_conv2d", "transpose_conv2d", "dense")),
+            ("pad", "conv2d"),
+            ("pad", "depthwise_conv2d"),
+        ),
+        ("relu", "relu6", "hard_swish", "sigmoid"),
+    )
+)
+
 FUSION_RULES: Mapping[str, FusionRules] = MappingProxyType(
     {
         "litert": _LITERT,
+        "agent-litert": _LITERT,
         "tflite-runtime": _LITERT,
         "benchmark_model": _LITERT,
         "onnxruntime": _ONNXRUNTIME,
         "onnxruntime_perf_test": _ONNXRUNTIME,
+        "ncnn": _NCNN,
+        "agent-ncnn": _NCNN,
     }
 )
 """Fusion rules by the name of the runtime, as `Device.runtime` and the column `runtime` spell it."""

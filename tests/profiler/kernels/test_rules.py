@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from profiler.formats import write_onnx
+from profiler.formats import write_ncnn, write_onnx
 from profiler.kernels import FUSION_RULES, fuse
 from profiler.network import (
     Add,
@@ -16,10 +16,12 @@ from profiler.network import (
     HardSwish,
     Network,
     Operator,
+    Pad,
     Relu,
     Relu6,
     Sigmoid,
     TensorSpec,
+    TransposeConv2d,
 )
 
 ACTIVATIONS: dict[type[Operator], set[str]] = {
@@ -46,6 +48,8 @@ def anchored(kind: str) -> tuple[TensorSpec, list[Operator]]:
         "conv2d": (image, [Conv2d("last", ("x",), 16)]),
         "depthwise_conv2d": (image, [DepthwiseConv2d("last", ("x",))]),
         "dense": (TensorSpec("x", (1, 16)), [Dense("last", ("x",), 16)]),
+        "transpose_conv2d": (image, [TransposeConv2d("last", ("x",), 16)]),
+        "pad+conv2d": (image, [Pad("a", ("x",), ((0, 0), (1, 2), (3, 0), (0, 0))), Conv2d("last", ("a",), 16)]),
         "conv2d+add": (image, [first, again, Add("last", ("a", "b"))]),
     }
     return anchors[kind]
@@ -61,6 +65,24 @@ def test_rules_are_what_onnxruntime_does(kind: str, activation: type[Operator], 
     )
     alone = ACTIVATIONS[activation] & set(optimised_kinds(network, tmp_path))
     assert fused_by_us == (not alone)
+
+
+NCNN_LAYERS: dict[type[Operator], str] = {
+    Relu: "ReLU", Relu6: "Clip", Sigmoid: "Sigmoid", HardSigmoid: "HardSigmoid", HardSwish: "HardSwish",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda activation: activation.kind)
+@pytest.mark.parametrize(
+    "kind", ["conv2d", "depthwise_conv2d", "transpose_conv2d", "dense", "conv2d+add", "pad+conv2d"]
+)
+def test_rules_are_what_ncnn_is_given(kind: str, activation: type[Operator]) -> None:
+    spec, operators = anchored(kind)
+    network = Network("n", [spec], [*operators, activation("act", ("last",))], ["act"])
+    layers = [line.split()[0] for line in write_ncnn(network, channels_first=True).param.splitlines()[2:]]
+    kernels = fuse(network, FUSION_RULES["ncnn"])
+    assert len(kernels) == sum(layer not in ("Input", "Split") for layer in layers)
+    assert (NCNN_LAYERS[activation] in layers) == any(kernel.kind == activation.kind for kernel in kernels)
 
 
 def test_every_beginning_of_a_chain_is_a_chain() -> None:
