@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import importlib.util
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +23,10 @@ ADBD_OPTION = "--adbd"
 
 _ON_REQUEST = {"slow": "-m slow", "device": "-m device", "gpu": "-m gpu"}
 """Markers of tests that run only when asked for, and how to ask."""
+# Also with -m slow: whoever asks for slow tests has not asked for minutes of compiling.
+_NEEDS_AGENT = "agent"
+_AGENT_ADVICE = "-m agent, which builds what it needs"
+_NEEDS_QEMU, _QEMU = "qemu", "qemu-aarch64-static"
 _NEEDS_INTERPRETER = "tflite_runtime"
 _NEEDS_ADB = "adb_client"
 _ADB_ADVICE = {"debian": "apt-get install adb", "adbutils": "pip install adbutils"}
@@ -59,12 +64,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{_NEEDS_CORPUS}: needs the saved outputs of real phones")
     config.addinivalue_line("markers", f"{_NEEDS_ADB}(name): needs Google's adb as Debian or adbutils has it")
     config.addinivalue_line("markers", f"{_NEEDS_LIBUSB}: needs libusb and its Python module")
+    config.addinivalue_line("markers", f"{_NEEDS_QEMU}: runs programs for arm64, which needs {_QEMU}")
     config.addinivalue_line("markers", f"{_NEEDS_ADBD}: needs Google's adbd; see {ADBD_OPTION}")
     config.stash[_left_out] = Counter()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    hidden = {} if config.option.markexpr else dict(_ON_REQUEST)
+    asked = config.option.markexpr
+    hidden = {} if asked else dict(_ON_REQUEST)
+    if _NEEDS_AGENT not in asked:
+        hidden[_NEEDS_AGENT] = _AGENT_ADVICE
+    if shutil.which(_QEMU) is None:
+        hidden[_NEEDS_QEMU] = "apt-get install qemu-user-static"
     if not config.getoption(TFLITE_RUNTIME_OPTION):
         hidden[_NEEDS_INTERPRETER] = f"{TFLITE_RUNTIME_OPTION} PATH"
     if not config.getoption(ADBD_OPTION).is_file():

@@ -140,8 +140,8 @@ class _Zig(Toolchain):
         links = tools_folder(ZIG_TOOLS) / "compiler"
         links.mkdir(exist_ok=True)
         for name in ("cc", "c++", "ar", "ranlib"):
-            (links / name).unlink(missing_ok=True)
-            (links / name).symlink_to(agent_folder() / "zig-compiler")
+            shutil.copyfile(agent_folder() / "zig-compiler", links / name)
+            (links / name).chmod(0o755)
         tools = {"C_COMPILER": "cc", "CXX_COMPILER": "c++", "AR": "ar", "RANLIB": "ranlib"}
         libc = f"gnu.{_GLIBC}" if engine == "litert" else "musl"
         environment = {
@@ -197,7 +197,7 @@ class _Ndk(Toolchain):
         if self.target != "aarch64":
             return "it builds for phones, so for aarch64 only"
         if engine == "litert":
-            return "LiteRT's library from PyPI needs glibc, which programs of the NDK do not have; give --engine ncnn, or take gcc or zig"
+            return "LiteRT's library needs glibc, which the NDK has not; give --engine ncnn, or take gcc or zig"
         return super().refusal(engine)
 
     def settings(self, engine: Engine, log: BuildLog, progress: Progress) -> CompilerSettings:
