@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import ncnn
 import numpy as np
 import onnxruntime
 import torch
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from profiler.formats import write_onnx, write_tflite
+from profiler.errors import NetworkError
+from profiler.formats import NcnnModel, write_ncnn, write_onnx, write_tflite
 from profiler.formats.torch_builder import build_torch
 from profiler.network import Network
 
@@ -54,8 +56,42 @@ def run_onnxruntime(network: Network, inputs: Sequence[NDArray[Any]]) -> Arrays:
     return session.run(list(network.outputs), named)
 
 
-RUNNERS: Mapping[str, Runner] = {"litert": run_litert, "onnxruntime": run_onnxruntime}
+def run_ncnn(network: Network, inputs: Sequence[NDArray[Any]]) -> Arrays:
+    return run_ncnn_model(write_ncnn(network), inputs)
+
+
+def run_ncnn_model(model: NcnnModel, inputs: Sequence[NDArray[Any]]) -> Arrays:
+    """Run a model for ncnn by the names of its blobs, so that these are tested as well."""
+    net = ncnn.Net()
+    net.opt.num_threads = 1
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    assert net.load_param_mem(model.param) == 0, model.param
+    net.load_model_mem(model.bin)
+    extractor = net.create_extractor()
+    for tensor, values in zip(model.inputs, inputs, strict=True):
+        assert extractor.input(tensor.blob, ncnn.Mat(np.ascontiguousarray(values).reshape(tensor.sizes)).clone()) == 0
+    outputs = []
+    for tensor in model.outputs:
+        code, values = extractor.extract(tensor.blob)
+        assert code == 0, f"{tensor} of\n{model.param}"
+        outputs.append(np.array(values).reshape(tensor.shape))
+    return outputs
+
+
+RUNNERS: Mapping[str, Runner] = {"litert": run_litert, "onnxruntime": run_onnxruntime, "ncnn": run_ncnn}
 """What must agree with torch."""
+
+_NCNN_REFUSES = ("takes one image at a time", "asymmetric coordinates", "at most four axes")
+
+
+def outputs_or_refusal(runtime: str, network: Network, inputs: Sequence[NDArray[Any]]) -> Arrays | None:
+    """Return what a runtime computes; None for what ncnn is known not to compute, and says so."""
+    try:
+        return RUNNERS[runtime](network, inputs)
+    except NetworkError as err:
+        if runtime == "ncnn" and any(reason in str(err) for reason in _NCNN_REFUSES):
+            return None
+        raise
 
 
 class TfliteRuntimeProcess:

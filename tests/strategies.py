@@ -229,7 +229,12 @@ _MAKERS: Mapping[str, Maker] = {
 
 @st.composite
 def networks(
-    draw: st.DrawFn, *, kinds: Sequence[str] = _MIXED_KINDS, max_operators: int = 6, weights: bool = True
+    draw: st.DrawFn,
+    *,
+    kinds: Sequence[str] = _MIXED_KINDS,
+    max_operators: int = 6,
+    weights: bool = True,
+    most_images: int = 2,
 ) -> Network:
     """Draw a valid network of one or two inputs with branches; its unread tensors are its outputs.
 
@@ -237,9 +242,10 @@ def networks(
         kinds: Kinds to draw from; one given several times is drawn more often.
         max_operators: Most operators, >= 1.
         weights: Whether the network has random weights.
+        most_images: Most images in a batch.
     """
     size, channels = st.integers(1, 9), st.sampled_from((1, 2, 3, 4, 6, 8, 16))
-    shape = (draw(st.integers(1, 2)), draw(size), draw(size), draw(channels))
+    shape = (draw(st.integers(1, most_images)), draw(size), draw(size), draw(channels))
     inputs = [TensorSpec("image", shape)]
     if draw(st.booleans()):
         inputs.append(TensorSpec("features", draw(st.sampled_from((shape, (*shape[:3], draw(channels)), shape[:2])))))

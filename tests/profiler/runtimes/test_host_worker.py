@@ -19,7 +19,7 @@ from profiler.runtimes.host_worker.errors import EngineError
 from profiler.runtimes.host_worker.serve import ModelCache, timed_runs
 from tests.conformance.networks import tiny
 
-ALLOWED = {*sys.stdlib_module_names, "numpy", "onnxruntime"}
+ALLOWED = {*sys.stdlib_module_names, "ncnn", "numpy", "onnxruntime"}
 FILES = sorted(WORKER_FOLDER.glob("*.py"))
 
 
