@@ -119,6 +119,7 @@ async def _timeout(call: Call) -> Answer:
         for process in call.phone.processes:
             if process.parent == call.process.parent and process.arguments == tuple(words[1:]):
                 call.phone.processes.kill(process.pid, 15, SHELL_USER.uid)
+                await process.wait()
         return Answer(code=_TIMED_OUT)
 
 

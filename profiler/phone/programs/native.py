@@ -138,14 +138,14 @@ class _Run:
         call = self._call
         folder = self._mirror.path_of(call.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        program = self._mirror.path_of(call.path(call.name))
+        program = os.path.join(".", os.path.relpath(self._mirror.path_of(call.path(call.name)), folder))  # noqa: PTH118
         words = shown_words(call.arguments, call.folder)
         if self._launcher:
             # An option, for what qemu's own loader would heed is not meant for it.
             loaders = [word for name, value in _loaders(call.variables) for word in ("-E", f"{name}={value}")]
-            words = [*self._launcher, "-L", str(root), *loaders, "-0", call.name, str(program), *words]
+            words = [*self._launcher, "-L", str(root), *loaders, "-0", call.name, program, *words]
         else:
-            words = [str(program), *words]
+            words = [program, *words]
         process = subprocess.Popen(
             [*_wrapped(), *words],
             cwd=folder,

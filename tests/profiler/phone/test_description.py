@@ -32,6 +32,7 @@ def test_shipped_phones_are_whole(path: Path) -> None:
         (("serial: ", "serial: ["), "not valid YAML"),
         (("capacity_mah: 2800", "capacity_mah: -1"), "greater than or equal"),
         (("cores: [7]", "cores: [64]"), "less than 64"),
+        (("qemu_cpu: cortex-a76", "qemu_cpu: cortex-x99"), "'max'"),
     ],
 )
 def test_a_wrong_description_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:

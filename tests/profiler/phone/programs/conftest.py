@@ -6,7 +6,10 @@ import pytest
 
 from profiler.formats import write_onnx, write_tflite
 from profiler.phone import Phone, load_phone
+from tests.phone_fixtures import key_path
 from tests.profiler.phone.programs.bench import Bench, small_network
+
+__all__ = ["key_path"]
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import shutil
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from profiler.backends.android.elf import abi_of as abi_by_the_backend
 from profiler.phone import Phone, load_phone
 from profiler.phone.programs import Tool, abi_of, bits_of, tool_of, virtual_program
+from profiler.phone.programs._elf import interpreter_of, is_loadable
 from tests.profiler.phone.programs.bench import Bench
 
 
@@ -56,6 +60,51 @@ def test_what_is_no_program(bench: Bench, content: bytes, said: str) -> None:
     ran = bench.shell("./thing")
     assert ran.code == 126
     assert ran.err == f"/system/bin/sh: ./thing: {said}\n"
+
+
+def elf(machine: int, *segments: tuple[int, bytes]) -> bytes:
+    """Return an ELF file of 64 bits with segments of a kind and content."""
+    fields = (2, machine, 1, 0, 64, 0, 0, 64, 56, len(segments), 0, 0, 0)
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", *fields)
+    offset, table, body = 64 + 56 * len(segments), b"", b""
+    for kind, content in segments:
+        table += struct.pack("<IIQQQQQQ", kind, 5, offset + len(body), 0, 0, len(content), len(content), 4096)
+        body += content
+    return head + table + body
+
+
+def test_what_a_program_needs_is_read_in_its_head() -> None:
+    program = elf(183, (3, b"/lib/ld.so\0"), (1, b"code"))
+    assert (is_loadable(program), interpreter_of(program)) == (True, "/lib/ld.so")
+    assert (is_loadable(elf(183, (3, b"/x\0"))), interpreter_of(elf(183, (1, b"code")))) == (False, None)
+    for cut in range(len(program)):
+        is_loadable(program[:cut]), interpreter_of(program[:cut])
+    assert not is_loadable(virtual_program("benchmark_model")), "so that a damaged one is no program that really runs"
+
+
+@pytest.mark.parametrize(
+    ("segments", "said"),
+    [
+        ([(1, b"code")], "arm64-v8a programs run here only with qemu; install the package qemu-user-static"),
+        ([(1, b"code"), (3, b"/system/bin/linker64\0")], "install the package qemu-user-static"),
+    ],
+)
+def test_without_qemu_the_package_is_named(
+    bench: Bench, segments: list[tuple[int, bytes]], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    bench.put("thing", elf(183, *segments), 0o755)
+    ran = bench.shell("./thing")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (126, "", 1)
+    assert ran.err.startswith("/system/bin/sh: ./thing: can't execute: ") and ran.err.endswith(f"{said}\n")
+
+
+def test_a_loader_that_the_phone_does_not_have_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: "/bin/false")
+    bench.put("thing", elf(183, (1, b"code"), (3, b"/system/bin/linker64\0")), 0o755)
+    ran = bench.shell("./thing")
+    assert ran.code == 126 and "needs the loader /system/bin/linker64, which this phone does not have" in ran.err
 
 
 def test_a_program_needs_its_bit_and_a_place(bench: Bench) -> None:
