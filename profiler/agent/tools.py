@@ -52,9 +52,9 @@ def install_tools(requirements: Sequence[str], log: BuildLog, progress: Progress
         progress(f"installing {', '.join(requirements)} into the cache")
         try:
             _install(requirements, place, log)
-        except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
+        finally:
+            if not is_installed(requirements):
+                shutil.rmtree(place, ignore_errors=True)
     return place / "bin"
 
 
