@@ -81,6 +81,7 @@ class NcnnGraph:
     def __init__(self, network: Network, outside: Layout) -> None:
         self.network = network
         self._outside = outside
+        self._ends = {*network.outputs, *(spec.name for spec in network.inputs)}
         self._layers: list[_Layer] = []
         self._values: dict[tuple[str, Layout], str] = {}
         self._temporaries = 0
@@ -180,8 +181,11 @@ class NcnnGraph:
     def write(self, tensor: str, layout: Layout) -> str:
         """Return the name of the new blob that will hold a tensor in a layout that it can have."""
         self.sizes(tensor, layout)
-        is_outside = layout is self.possible(tensor, self._outside)
-        self._values[tensor, layout] = encoded_name(tensor) + ("" if is_outside else _ENDINGS[layout])
+        if tensor in self._ends:
+            is_plain = layout is self.possible(tensor, self._outside)
+        else:
+            is_plain = all((tensor, other) not in self._values for other in Layout)
+        self._values[tensor, layout] = encoded_name(tensor) + ("" if is_plain else _ENDINGS[layout])
         return self._values[tensor, layout]
 
     def temporary(self) -> str:

@@ -310,11 +310,10 @@ def _mean(operator: Mean, lowering: NcnnLowering) -> None:
     layout = graph.layout_at_hand(operator.inputs) if operator.keep_dims else _NETWORK
     dropped = graph.dropped_axes(tensor)
     positions = sorted(_CHW_POSITION[axis] if layout is _CHW else axis - dropped for axis in axes if axis >= dropped)
-    target = lowering.write(operator, layout)
-    sizes = graph.sizes(operator.name, layout)
     if not positions:  # of a batch of 1
         graph.reshape(graph.read_flat(tensor), lowering.write(operator, _NETWORK), graph.sizes(operator.name, _NETWORK))
         return
+    target, sizes = lowering.write(operator, layout), graph.sizes(operator.name, layout)
     reduced = tuple(1 if axis in positions else size for axis, size in enumerate(graph.sizes(tensor, layout)))
     blob = target if reduced == sizes else graph.temporary()
     graph.layer("Reduction", (graph.read(tensor, layout),), (blob,), {0: _MEAN, 1: 0, 3: positions, 4: 1, 5: 1})
