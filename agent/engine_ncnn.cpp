@@ -1,85 +1,28 @@
 // ncnn, linked in.  A model is a .param text and the weights that its layers read one after the other.
-#include <ncnn/allocator.h>
-#include <ncnn/datareader.h>
-#include <ncnn/net.h>
-
+#include <datareader.h>
+#include <net.h>
 #include <cerrno>
+#include <map>
 #include <sstream>
+#include "agent.h"
 
-#include "engine.h"
-#include "machine.h"
-
-#ifndef POCKETNAS_ENGINE_VERSION
-#define POCKETNAS_ENGINE_VERSION NCNN_VERSION_STRING
+#ifndef AGENT_ENGINE_VERSION
+#define AGENT_ENGINE_VERSION NCNN_VERSION_STRING
 #endif
+const char *const kEngineName = "ncnn", *const kEngineVersion = AGENT_ENGINE_VERSION;
 
-const char* const kEngineName = "ncnn";
-const char* const kEngineVersion = POCKETNAS_ENGINE_VERSION;
+constexpr int kOutOfMemory = -100;  // what ncnn returns when an allocation failed
 
-namespace {
-
-constexpr int kOutOfMemory = -100;  // what ncnn's layers return when an allocation failed
-
-class Weights : public ncnn::DataReader {
-public:
-    explicit Weights(const Model& model) : segments_(model) {}
-    size_t read(void* to, size_t size) const override {
-        const size_t got = segments_.read(to, size);
-        if (got < size) ended_early = true;
-        return got;
-    }
-    uint64_t left() const { return segments_.left(); }
-    mutable bool ended_early = false;
-
-private:
-    mutable SegmentReader segments_;  // ncnn reads through a const interface
+struct Weights : ncnn::DataReaderFromMemory {
+    using DataReaderFromMemory::DataReaderFromMemory;
+    size_t reference(size_t, const void**) const override { return 0; }  // layers are to copy: the file does not stay
 };
 
-struct ParamLayer {
-    std::string type, name, first_blob;
-    std::map<int, int> values;
-};
-
-// Read the layers' lines as far as they can be understood; what is wrong with them is for ncnn to say.
-std::vector<ParamLayer> param_layers(const std::string& text) {
-    std::vector<ParamLayer> layers;
-    std::istringstream lines(text);
-    std::string line;
-    std::getline(lines, line);
-    std::getline(lines, line);
-    while (std::getline(lines, line)) {
-        std::istringstream words(line);
-        ParamLayer layer;
-        size_t inputs = 0, outputs = 0;
-        if (!(words >> layer.type >> layer.name >> inputs >> outputs)) continue;
-        std::string word;
-        for (size_t blob = 0; blob < inputs + outputs && words >> word; ++blob) {
-            if (blob == inputs) layer.first_blob = word;
-        }
-        while (words >> word) {
-            const size_t equals = word.find('=');
-            if (equals != std::string::npos) layer.values[atoi(word.c_str())] = atoi(word.c_str() + equals + 1);
-        }
-        layers.push_back(std::move(layer));
-    }
-    return layers;
-}
-
-ncnn::Mat make_input(const ParamLayer& layer) {
-    const auto size = [&layer](int key) {
-        const auto found = layer.values.find(key);
-        return found == layer.values.end() ? 0 : found->second;
-    };
-    const int width = size(0), height = size(1), channels = size(2), depth = size(11);
-    if (width <= 0 || height < 0 || channels < 0 || depth < 0) {
-        throw Failure("INVALID_MODEL", "the input " + layer.name + " has no shape");
-    }
-    ncnn::Mat input;
-    if (depth > 0) input.create(width, height, depth, channels);
-    else if (channels > 0) input.create(width, height, channels);
-    else if (height > 0) input.create(width, height);
-    else input.create(width);
-    if (input.empty()) throw Failure("OUT_OF_MEMORY", "the input " + layer.name + " is larger than the memory");
+static ncnn::Mat make_input(const std::string& name, std::map<int, int> shape) {
+    const int w = shape[0], h = shape[1], c = shape[2], d = shape[11];  // ncnn's numbers of an input's parameters
+    if (w <= 0 || h < 0 || d < 0 || c < 0) throw Failure("INVALID_MODEL", "the input " + name + " has no shape");
+    ncnn::Mat input = d > 0 ? ncnn::Mat(w, h, d, c) : c > 0 ? ncnn::Mat(w, h, c) : h > 0 ? ncnn::Mat(w, h) : ncnn::Mat(w);
+    if (input.empty()) throw Failure("OUT_OF_MEMORY", "the input " + name + " is larger than the memory");
     fill_normal(input, input.total());
     return input;
 }
@@ -87,14 +30,21 @@ ncnn::Mat make_input(const ParamLayer& layer) {
 class NcnnModel : public LoadedModel {
 public:
     NcnnModel(const Job& job, const Model& model) {
-        const std::string text(model.text);
-        const std::vector<ParamLayer> layers = param_layers(text);
-        set_options(job);
-        load(model, text, layers);
-        for (const ParamLayer& layer : layers) {
-            if (layer.type == "Input") inputs_.emplace_back(blob_index(layer.first_blob), make_input(layer));
-        }
-        if (inputs_.empty() || net_.output_indexes().empty()) throw Failure("INVALID_MODEL", "the network has no input or no output");
+        const bool half = job.precision == "fp16";
+        net_.opt.num_threads = static_cast<int>(job.threads);
+        net_.opt.use_fp16_packed = net_.opt.use_fp16_storage = net_.opt.use_fp16_arithmetic = half;
+        net_.opt.use_bf16_storage = net_.opt.use_bf16_packed = false;
+        // Pools of our own: ncnn's would copy every output out of them.
+        net_.opt.blob_allocator = &blobs_;
+        net_.opt.workspace_allocator = &workspace_;
+        std::map<std::string, ncnn::Mat> inputs = read_text(model.text);
+        errno = 0;
+        if (net_.load_param_mem(model.text.c_str()) != 0) fail(errno == ENOMEM, "ncnn cannot read the .param");
+        const uint8_t* at = model.file.data();
+        if (net_.load_model(Weights(at, model.file.size())) != 0) fail(errno == ENOMEM, "ncnn cannot load the weights");
+        if (at != model.file.data() + model.file.size()) fail(false, "there are more weights than the layers take");
+        for (const int index : net_.input_indexes()) inputs_.emplace_back(index, inputs[blob(index)]);
+        if (inputs_.empty() || net_.output_indexes().empty()) fail(false, "the network has no input or no output");
     }
 
     void run() override {
@@ -117,56 +67,40 @@ public:
     }
 
 private:
-    void set_options(const Job& job) {
-        const bool half = job.precision == "fp16";
-        net_.opt.num_threads = static_cast<int>(job.threads);
-        net_.opt.use_fp16_packed = net_.opt.use_fp16_storage = net_.opt.use_fp16_arithmetic = half;
-        net_.opt.use_bf16_storage = net_.opt.use_bf16_packed = false;
-        // Pools of our own: ncnn's would copy every output out of them.
-        net_.opt.blob_allocator = &blobs_;
-        net_.opt.workspace_allocator = &workspace_;
-    }
-
-    void load(const Model& model, const std::string& text, const std::vector<ParamLayer>& layers) {
-        errno = 0;
-        if (net_.load_param_mem(text.c_str()) != 0) {
-            for (const ParamLayer& layer : layers) {
-                const std::unique_ptr<ncnn::Layer> known(ncnn::create_layer_cpu(layer.type.c_str()));
-                if (!known) throw Failure("UNSUPPORTED", "this build of ncnn has no layer " + layer.type + " (" + layer.name + ")");
-            }
-            fail(errno == ENOMEM, "ncnn cannot read the .param");
-        }
-        const Weights weights(model);
-        const bool loaded = net_.load_model(weights) == 0;
-        if (weights.ended_early) throw Failure("INVALID_MODEL", "the weights end before the last layer has its own");
-        if (!loaded) fail(errno == ENOMEM, "ncnn cannot load the weights");
-        if (weights.left() > 0) throw Failure("INVALID_MODEL", "there are more weights than the layers take");
-    }
-
     [[noreturn]] static void fail(bool no_memory, const std::string& detail) {
         throw Failure(no_memory ? "OUT_OF_MEMORY" : "INVALID_MODEL", detail);
     }
 
-    int blob_index(const std::string& name) const {
-        for (size_t index = 0; index < net_.blobs().size(); ++index) {
-            if (net_.blobs()[index].name == name) return static_cast<int>(index);
+    // Return data for each input by its blob's name; see that every layer exists, whose lack ncnn only prints.
+    static std::map<std::string, ncnn::Mat> read_text(const std::string& text) {
+        std::map<std::string, ncnn::Mat> inputs;
+        std::istringstream lines(text);
+        for (std::string line, type, name, count, word; std::getline(lines, line);) {
+            std::istringstream words(line);
+            if (!(words >> type >> name >> count >> count)) continue;  // not a layer
+            const std::unique_ptr<ncnn::Layer> layer(ncnn::create_layer_cpu(type.c_str()));
+            if (!layer) throw Failure("UNSUPPORTED", "this build of ncnn has no layer " + type + " (" + name + ")");
+            if (type != "Input" || !(words >> name)) continue;
+            std::map<int, int> shape;
+            while (words >> word) shape[atoi(word.c_str())] = atoi(word.substr(word.find('=') + 1).c_str());
+            inputs[name] = make_input(name, shape);
         }
-        throw Failure("INVALID_MODEL", "the input's blob " + name + " is missing");
+        return inputs;
     }
+
+    const std::string& blob(int index) const { return net_.blobs()[static_cast<size_t>(index)].name; }
 
     ncnn::Extractor start() {
         ncnn::Extractor extractor = net_.create_extractor();
-        for (const auto& [blob, values] : inputs_) extractor.input(blob, values);
+        for (const auto& [index, values] : inputs_) extractor.input(index, values);
         return extractor;
     }
 
-    void extract(ncnn::Extractor& extractor, int blob, int kind) {
+    void extract(ncnn::Extractor& extractor, int index, int kind) {
         ncnn::Mat values;
-        const int status = extractor.extract(blob, values, kind);
-        if (status != 0 || values.empty()) {
-            fail(status == kOutOfMemory || (status == 0 && errno == ENOMEM),
-                 "ncnn cannot compute the blob " + net_.blobs()[static_cast<size_t>(blob)].name + ": " + std::to_string(status));
-        }
+        const int status = extractor.extract(index, values, kind);
+        if (status == 0 && !values.empty()) return;
+        fail(status == kOutOfMemory, "ncnn cannot compute " + blob(index) + ": " + std::to_string(status));
     }
 
     ncnn::PoolAllocator blobs_, workspace_;  // outlive the network, whose blobs they hold
@@ -174,15 +108,6 @@ private:
     std::vector<std::pair<int, ncnn::Mat>> inputs_;
 };
 
-class NcnnEngine : public Engine {
-public:
-    explicit NcnnEngine(const Job& job) : job_(job) {}
-    std::unique_ptr<LoadedModel> load(Model model, bool) override { return std::make_unique<NcnnModel>(job_, model); }
-
-private:
-    const Job& job_;
-};
-
-}  // namespace
-
-std::unique_ptr<Engine> make_engine(const Job& job, const char*) { return std::make_unique<NcnnEngine>(job); }
+Loader make_loader(const Job& job, const char*) {
+    return [&job](const Model& model, bool) { return std::make_unique<NcnnModel>(job, model); };
+}

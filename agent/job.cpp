@@ -1,200 +1,149 @@
-#include "job.h"
-
-#include <cmath>
 #include <fcntl.h>
-#include <set>
+#include <cerrno>
+#include <cmath>
+#include <map>
+#include <numeric>
 #include <sstream>
-#include <sys/stat.h>
+#include "agent.h"
 
-namespace {
+constexpr uint32_t kMostRuns = 1000000, kMostExecutions = 4000000;
+constexpr double kDayS = 86400, kMostWhole = 9007199254740992;  // as far as a double counts
 
-constexpr uint32_t kMostRuns = 1000000, kMostThreads = 256;
+[[noreturn]] static void refuse(const std::string& why) { throw Failure("BAD_JOB", why); }
 
-[[noreturn]] void refuse(const std::string& why) { throw Failure("BAD_JOB", why); }
-
-double number(const std::string& key, const std::string& text, double most) {
-    size_t used = 0;
-    double value = -1;
-    try {
-        value = std::stod(text, &used);
-    } catch (const std::logic_error&) {
-    }
-    if (used != text.size() || !(value >= 0 && value <= most)) refuse(key + " is not a number in range: " + text);
-    return value;
+// Uniform in [-1, 1], by a hash of the index: the same each time, and as quick as copying.
+static float random_value(uint32_t index) {
+    uint32_t bits = index * 0x9e3779b9u + 0x7f4a7c15u;
+    bits = (bits ^ bits >> 16) * 0x85ebca6bu;
+    bits = (bits ^ bits >> 13) * 0xc2b2ae35u;
+    return static_cast<float>(static_cast<int32_t>(bits)) / 2147483648.0f;
 }
 
-uint64_t whole(const std::string& key, const std::string& text, uint64_t least, uint64_t most, int base = 10) {
-    size_t used = 0;
-    uint64_t value = 0;
-    try {
-        value = isxdigit(static_cast<unsigned char>(text[0])) ? std::stoull(text, &used, base) : 0;
-    } catch (const std::logic_error&) {
-        used = 0;
-    }
-    if (text.empty() || used != text.size() || value < least || value > most) {
-        refuse(key + " is not a whole number in range: " + text);
-    }
-    return value;
-}
-
-const std::string& one_of(const std::string& key, const std::string& text, const char* first, const char* second) {
-    if (text != first && text != second) refuse(key + " is " + first + " or " + second + ", not " + text);
-    return text;
-}
-
-Model parse_model(Bytes payload) {
-    Model model;
-    model.payload = std::move(payload);
-    Cursor fields(model.payload.data(), model.payload.size());
+// Call take(literal or null, count, scale) with each segment of a model, and return its text.
+template <typename Take>
+static std::string read_segments(const Bytes& payload, Take take) {
+    Cursor fields{payload.data(), payload.size()};
     const auto text_bytes = fields.take<uint32_t>();
-    model.text = {reinterpret_cast<const char*>(fields.skip(text_bytes)), text_bytes};
-    while (fields.left() > 0) {
-        const auto kind = fields.take<uint32_t>();
-        const auto count = fields.take<uint32_t>();
-        if (kind > 1) refuse("a model has a segment of the unknown kind " + std::to_string(kind));
-        Segment segment{nullptr, count, 0};
-        if (kind == 0) segment.literal = fields.skip(count);
-        if (kind == 1) segment.scale = fields.take<float>();
-        if (!std::isfinite(segment.scale)) refuse("a segment's scale is no number");
-        if (count > 0) model.segments.push_back(segment);
+    std::string text(reinterpret_cast<const char*>(fields.skip(text_bytes)), text_bytes);
+    while (fields.left > 0) {
+        const auto kind = fields.take<uint32_t>(), count = fields.take<uint32_t>();
+        const float scale = kind == 0 ? 0 : fields.take<float>();
+        if (kind > 1 || !std::isfinite(scale)) refuse("a model has a segment that is neither literal nor random");
+        take(kind == 0 ? fields.skip(count) : nullptr, count, scale);
     }
-    return model;
-}
-
-}  // namespace
-
-size_t SegmentReader::read(void* to, size_t size) {
-    auto* out = static_cast<uint8_t*>(to);
-    size_t done = 0;
-    while (done < size && segment_ < model_.segments.size()) {
-        const Segment& segment = model_.segments[segment_];
-        const uint64_t bytes = segment.literal ? segment.count : uint64_t{segment.count} * sizeof(float);
-        if (segment.literal) {
-            const size_t take = std::min<uint64_t>(size - done, bytes - offset_);
-            memcpy(out + done, segment.literal + offset_, take);
-            done += take;
-            offset_ += take;
-        } else {
-            while (done < size && offset_ < bytes) {
-                if (offset_ % sizeof(float) == 0) {
-                    random_ ^= random_ << 13;
-                    random_ ^= random_ >> 17;
-                    random_ ^= random_ << 5;
-                    value_ = static_cast<float>(static_cast<int32_t>(random_)) * (segment.scale / 2147483648.0f);
-                }
-                const size_t within = offset_ % sizeof(float), take = std::min(size - done, sizeof(float) - within);
-                memcpy(out + done, reinterpret_cast<const uint8_t*>(&value_) + within, take);
-                done += take;
-                offset_ += take;
-            }
-        }
-        if (offset_ == bytes) ++segment_, offset_ = 0;
-    }
-    return done;
-}
-
-uint64_t SegmentReader::left() const {
-    uint64_t bytes = 0;
-    for (size_t index = segment_; index < model_.segments.size(); ++index) {
-        const Segment& segment = model_.segments[index];
-        bytes += segment.literal ? segment.count : uint64_t{segment.count} * sizeof(float);
-    }
-    return bytes - offset_;
-}
-
-Job::Job(const char* path) : file_(open(path, O_RDONLY | O_CLOEXEC)) {
-    struct stat status{};
-    if (file_.get() < 0 || fstat(file_.get(), &status) != 0) refuse(std::string("the job cannot be read: ") + strerror(errno));
-    file_bytes_ = static_cast<uint64_t>(status.st_size);
-    bool ended = false, planned = false;
-    uint32_t sequence = 0;
-    Frame frame;
-    for (uint64_t offset = 0; offset < file_bytes_; offset += kHeaderBytes + frame.payload.size(), ++sequence) {
-        const std::string where = "frame " + std::to_string(sequence);
-        if (!read_frame(file_.get(), offset, file_bytes_, frame)) refuse(where + " is damaged or cut short");
-        const bool in_place = frame.type == kJob ? sequence == 0 : sequence > 0;
-        if (frame.sequence != sequence || !in_place || ended) refuse(where + " is not where it belongs");
-        id = crc32(id, reinterpret_cast<const uint8_t*>(&frame.crc), sizeof frame.crc);
-        if (frame.type == kJob) {
-            read_settings(frame);
-        } else if (frame.type == kModel && !planned) {
-            parse_model(frame.payload);
-            models_.push_back(offset);
-        } else if (frame.type == kPlan && !planned) {
-            read_plan(frame);
-            planned = true;
-        } else if (frame.type == kJobEnd && planned) {
-            Cursor fields(frame.payload.data(), frame.payload.size());
-            ended = fields.take<uint32_t>() == models_.size() && fields.take<uint32_t>() == plan.size() && !fields.left();
-            if (!ended) refuse("the end counts other models or blocks than there are");
-        } else {
-            refuse(where + " is of an unexpected type: " + std::to_string(frame.type));
-        }
-    }
-    if (!ended) refuse("the job has no end");
-    check();
+    return text;
 }
 
 Model Job::read_model(uint32_t index) const {
     Frame frame;
-    if (!read_frame(file_.get(), models_.at(index), file_bytes_, frame)) {
-        throw Failure("INVALID_MODEL", "the job file has changed or cannot be read any more");
-    }
-    return parse_model(std::move(frame.payload));
+    if (!read_frame(file_, models_.at(index), file_bytes_, frame)) throw Failure("INVALID_MODEL", "the job file has changed");
+    size_t bytes = 0;
+    read_segments(frame.payload, [&bytes](const uint8_t* literal, size_t count, float) { bytes += literal ? count : count * sizeof(float); });
+    Model model;
+    model.file.reserve(bytes);
+    model.text = read_segments(frame.payload, [&model](const uint8_t* literal, uint32_t count, float scale) {
+        if (literal) put_bytes(model.file, literal, count);
+        else for (uint32_t value = 0; value < count; ++value) put(model.file, random_value(value) * scale);
+    });
+    return model;
 }
 
-void Job::read_settings(const Frame& frame) {
-    std::istringstream lines(std::string(frame.payload.begin(), frame.payload.end()));
-    std::set<std::string> seen;
+Job::Job(const char* path) : file_(open(path, O_RDONLY | O_CLOEXEC)) {
+    const off_t end = lseek(file_.descriptor, 0, SEEK_END);
+    if (end < 0) refuse(std::string("it cannot be read: ") + strerror(errno));
+    file_bytes_ = static_cast<uint64_t>(end);
+    uint32_t sequence = 0;
+    uint16_t last = 0;  // the type of the frame before
+    Frame frame;
+    for (uint64_t offset = 0; offset < file_bytes_; offset += frame.size(), ++sequence) {
+        const std::string where = "frame " + std::to_string(sequence);
+        if (!read_frame(file_, offset, file_bytes_, frame)) refuse(where + " is damaged or cut short");
+        const uint16_t type = frame.header.type;
+        const bool follows = type == last + 1 || (type == kModel && last == kModel) || (type == kPlan && last == kJob);
+        if (frame.header.sequence != sequence || !follows || type > kJobEnd) refuse(where + " is not where it belongs");
+        id = crc32(id, &frame.header.crc, sizeof frame.header.crc);
+        Cursor fields{frame.payload.data(), frame.payload.size()};
+        if (type == kJob) read_settings(frame.payload);
+        if (type == kModel) models_.push_back(offset), read_segments(frame.payload, [](const uint8_t*, uint32_t, float) {});
+        while (type == kPlan && fields.left > 0) plan.push_back(fields.take<PlannedBlock>());
+        if (type == kJobEnd && (fields.take<uint32_t>() != models_.size() || fields.take<uint32_t>() != plan.size() || fields.left > 0)) {
+            refuse("its end counts other models or blocks than there are");
+        }
+        last = type;
+    }
+    if (last != kJobEnd) refuse("it has no end");
+    check_plan();
+}
+
+void Job::read_settings(const Bytes& text) {
+    std::map<std::string, std::string> given;
+    std::istringstream lines(std::string(text.begin(), text.end()));
     for (std::string line; std::getline(lines, line);) {
-        const size_t space = line.find(' ');
-        if (space == std::string::npos) refuse("a line without a value: " + line);
-        const std::string key = line.substr(0, space);
-        if (!seen.insert(key).second) refuse(key + " is given twice");
-        set(key, line.substr(space + 1));
+        const size_t space = std::min(line.find(' '), line.size() - 1);
+        if (!given.emplace(line.substr(0, space), line.substr(space + 1)).second) refuse("a key is given twice: " + line);
     }
-    if (!seen.count("schema") || !seen.count("engine")) refuse("schema or engine is missing");
+    const auto take = [&given](const std::string& key, const std::string& fallback) {
+        const auto found = given.extract(key);
+        return found.empty() ? fallback : found.mapped();
+    };
+    const auto choose = [&take](const std::string& key, const std::string& fallback, const std::string& other) {
+        const std::string value = take(key, fallback);
+        return value == fallback || value == other ? value : (refuse(key + " cannot be " + value), value);
+    };
+    const auto number = [&take](const std::string& key, const std::string& fallback, double most, double least = 0) {
+        const std::string value = take(key, fallback);
+        char* end = nullptr;
+        const double found = strtod(value.c_str(), &end);
+        return !value.empty() && *end == 0 && found >= least && found <= most ? found : (refuse(key + " cannot be " + value), 0);
+    };
+    const auto whole = [&number](const std::string& key, const std::string& fallback, double most, double least = 0) {
+        const double found = number(key, fallback, most, least);
+        return found == std::floor(found) ? static_cast<uint64_t>(found) : (refuse(key + " is no whole number"), 0);
+    };
+    whole("schema", "none", 1, 1);
+    engine = choose("engine", "ncnn", "litert");
+    precision = choose("precision", "fp32", engine == "ncnn" ? "fp16" : "fp32");
+    delegate = choose("delegate", "xnnpack", engine == "litert" ? "builtin" : "xnnpack");
+    order = choose("order", "given", "shuffled");
+    threads = whole("threads", "1", 256, 1);
+    rounds = whole("rounds", "1", kMostExecutions, 1);
+    references = whole("references", "0", 1000);
+    given.emplace("mask", "0").first->second.insert(0, "0x");  // a hexadecimal number, as strtod knows it
+    mask = whole("mask", "", kMostWhole);
+    seed = whole("seed", "0", kMostWhole);
+    warmup_tolerance = number("warmup_tolerance", "0.02", 1);
+    warmup_most_s = number("warmup_most_s", "0.5", kDayS);
+    time_limit_s = number("time_limit_s", "0", 1000 * kDayS);
+    temperature_limit_c = number("temperature_limit_c", "0", 1000);
+    frequency_share = number("frequency_share", "0", 1);
+    cooldown_s = number("cooldown_s", "0", kDayS);
+    if (!given.empty()) refuse("unknown key " + given.begin()->first);
 }
 
-void Job::set(const std::string& key, const std::string& value) {
-    constexpr double kDay = 86400;
-    if (key == "schema") whole(key, value, 1, 1);
-    else if (key == "engine") engine = one_of(key, value, "ncnn", "litert");
-    else if (key == "threads") threads = static_cast<uint32_t>(whole(key, value, 1, kMostThreads));
-    else if (key == "mask") mask = whole(key, value, 0, UINT64_MAX, 16);
-    else if (key == "rounds") rounds = static_cast<uint32_t>(whole(key, value, 1, 1000000));
-    else if (key == "order") shuffled = one_of(key, value, "given", "shuffled") == "shuffled";
-    else if (key == "seed") seed = whole(key, value, 0, UINT64_MAX);
-    else if (key == "references") references = static_cast<uint32_t>(whole(key, value, 0, 1000));
-    else if (key == "precision") precision = one_of(key, value, "fp32", "fp16");
-    else if (key == "delegate") delegate = one_of(key, value, "xnnpack", "builtin");
-    else if (key == "warmup_tolerance") warmup_tolerance = number(key, value, 1);
-    else if (key == "warmup_most_s") warmup_most_s = number(key, value, kDay);
-    else if (key == "time_limit_s") time_limit_s = number(key, value, 1000 * kDay);
-    else if (key == "temperature_limit_c") temperature_limit_c = number(key, value, 1000);
-    else if (key == "frequency_share") frequency_share = number(key, value, 1);
-    else if (key == "cooldown_s") cooldown_s = number(key, value, kDay);
-    else refuse("the unknown key " + key);
-}
-
-void Job::read_plan(const Frame& frame) {
-    Cursor fields(frame.payload.data(), frame.payload.size());
-    while (fields.left() > 0) {
-        PlannedBlock block{};
-        block.model = fields.take<uint32_t>();
-        block.warmup_runs = fields.take<uint32_t>();
-        block.runs = fields.take<uint32_t>();
-        block.flags = fields.take<uint32_t>();
-        const bool fits = block.runs >= 1 && block.runs <= kMostRuns && block.warmup_runs <= kMostRuns && block.flags <= 1;
-        if (!fits || block.model >= models_.size()) refuse("block " + std::to_string(plan.size()) + " cannot be run");
-        plan.push_back(block);
+void Job::check_plan() const {
+    if (plan.empty() || references > plan.size()) refuse("it has no blocks, or fewer than references");
+    if (double(rounds) * double(plan.size()) * (1.0 + references) > kMostExecutions) refuse("it has too many blocks");
+    for (const PlannedBlock& block : plan) {
+        const bool runnable = block.runs >= 1 && block.runs <= kMostRuns && block.warmup_runs <= kMostRuns;
+        if (!runnable || block.profiled > 1 || block.model >= models_.size()) refuse("its plan has a block that cannot be run");
     }
 }
 
-void Job::check() const {
-    if (plan.empty() || references > plan.size()) refuse("there are fewer blocks than references, or none");
-    const double executions = double(rounds) * double(plan.size()) * (1.0 + references);
-    if (executions > 4e9) refuse("there are too many blocks to count");
-    if (engine == "ncnn" && delegate != "xnnpack") refuse("ncnn has no delegates");
-    if (engine == "litert" && precision != "fp32") refuse("precision is ncnn's; LiteRT's models have their own types");
+std::vector<Execution> Job::executions() const {
+    std::vector<Execution> all;
+    std::vector<uint32_t> others(plan.size() - references);
+    for (uint32_t round = 0; round < rounds; ++round) {
+        std::iota(others.begin(), others.end(), references);
+        uint64_t state = seed + round;
+        for (size_t place = others.size(); order == "shuffled" && place-- > 1;) {
+            uint64_t mixed = state += 0x9e3779b97f4a7c15u;
+            mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9u;
+            mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111ebu;
+            std::swap(others[place], others[(mixed ^ mixed >> 31) % (place + 1)]);
+        }
+        const auto add_references = [&] { for (uint32_t entry = 0; entry < references; ++entry) all.push_back({round, entry}); };
+        add_references();
+        for (const uint32_t entry : others) all.push_back({round, entry}), add_references();
+    }
+    return all;
 }

@@ -1,106 +1,92 @@
-// pocketnas-agent: measures models where they will run.  agent/README.md says how it is used and what it writes.
-#include <cerrno>
-#include <cstdio>
+// pocketnas-agent measures models where they will run.
 #include <fcntl.h>
 #include <sys/file.h>
-
-#include "measure.h"
-#include "records.h"
-#include "schedule.h"
-#include "stop.h"
-
-namespace {
+#include <sys/resource.h>
+#include <cerrno>
+#include <map>
+#include <sstream>
+#include "agent.h"
 
 constexpr char kAgentVersion[] = "1";
+#if defined(__aarch64__)
+constexpr char kTarget[] = "aarch64";
+#else
+constexpr char kTarget[] = "x86_64";
+#endif
 enum ExitCode { kAllRan = 0, kSomeFailed = 1, kRefused = 2, kTimeOver = 3, kNoStorage = 74, kStopped = 143 };
 enum EndReason : uint32_t { kDone = 0, kTimeLimit = 1, kToldToStop = 2 };
 
 struct Arguments {
-    const char* job;
-    const char* out;
-    const char* lock = nullptr;
-    const char* library = "libLiteRt.so";
-    const char* sysfs = "/sys";
-    uint32_t from = 0;
-    int64_t block = -1;  // the execution to go on with; -1: the first without a record
+    const char *job = nullptr, *out = nullptr, *lock = nullptr, *library = "libLiteRt.so", *sysfs = "/sys";
+    uint32_t from = 0, block = 0;  // the first sequence that the host lacks, the first execution that it wants
 };
 
-bool parse(int count, char** words, Arguments& arguments) {
-    if (count < 4 || std::string(words[1]) != "run" || count % 2 != 0) return false;
+static bool parse(int count, char** words, Arguments& arguments) {
+    if (count < 4 || strcmp(words[1], "run") != 0 || count % 2 != 0) return false;
     arguments.job = words[2];
     arguments.out = words[3];
     for (int index = 4; index < count; index += 2) {
         const std::string option = words[index];
         const char* value = words[index + 1];
         char* end = nullptr;
-        const bool numeric = option == "--from" || option == "--block";
-        const unsigned long long number = numeric ? strtoull(value, &end, 10) : 0;
-        if (numeric && (end == value || *end != 0 || *value == '-' || number > UINT32_MAX)) return false;
-        if (option == "--from") arguments.from = static_cast<uint32_t>(number);
-        else if (option == "--block") arguments.block = static_cast<int64_t>(number);
-        else if (option == "--lock") arguments.lock = value;
+        const unsigned long long number = strtoull(value, &end, 10);
+        const bool whole = isdigit(static_cast<unsigned char>(*value)) && *end == 0 && number <= UINT32_MAX;
+        if (option == "--lock") arguments.lock = value;
         else if (option == "--library") arguments.library = value;
         else if (option == "--sysfs") arguments.sysfs = value;
+        else if (option == "--from" && whole) arguments.from = static_cast<uint32_t>(number);
+        else if (option == "--block" && whole) arguments.block = static_cast<uint32_t>(number);
         else return false;
     }
     return true;
 }
 
-// Held until the program ends.
-File take_lock(const char* path) {
-    if (path == nullptr) return File();
-    File lock(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-    if (lock.get() < 0) throw Failure("STORAGE", std::string("the lock cannot be opened: ") + strerror(errno));
-    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) throw Failure("BUSY", "another agent measures on this device");
-    return lock;
+static void take_lock(const File& lock, const char* path) {
+    if (path == nullptr) return;
+    if (lock.descriptor < 0) throw Failure("STORAGE", std::string("the lock cannot be opened: ") + strerror(errno));
+    if (flock(lock.descriptor, LOCK_EX | LOCK_NB) != 0) throw Failure("BUSY", "another agent measures on this device");
 }
 
 class Run {
 public:
-    Run(const Job& job, const Arguments& arguments, Records& records, Engine& engine, bool locked)
-        : job_(job), arguments_(arguments), records_(records), engine_(engine), schedule_(job), machine_(arguments.sysfs),
-          began_ns_(raw_ns()), locked_(locked) {
-        if (job.time_limit_s > 0) deadline_.raw_ns = began_ns_ + static_cast<uint64_t>(job.time_limit_s * 1e9);
+    Run(const Job& job, const Arguments& arguments, Loader load, Records& records)
+        : job_(job), load_(std::move(load)), records_(records), machine_(arguments.sysfs), executions_(job.executions()) {
+        if (job.time_limit_s > 0) deadline_raw_ns_ = began_raw_ns_ + static_cast<uint64_t>(job.time_limit_s * 1e9);
     }
 
-    ExitCode execute() {
-        hello();
-        const uint32_t first = arguments_.block >= 0 ? static_cast<uint32_t>(arguments_.block) : records_.next_position();
+    ExitCode execute(uint32_t first) {
+        say_hello();
         EndReason reason = kDone;
         try {
-            for (uint32_t position = first; position < schedule_.size(); ++position) {
-                if (stop_requested()) throw Stopped{false};
-                if (raw_ns() >= deadline_.raw_ns) throw Stopped{true};
-                execute(position);
-            }
+            for (uint32_t position = first; position < executions_.size(); ++position) execute_block(position);
         } catch (const Stopped& stopped) {
             reason = stopped.time_over ? kTimeLimit : kToldToStop;
         }
-        end(reason);
-        if (reason != kDone) return reason == kTimeLimit ? kTimeOver : kStopped;
-        return records_.errors() > 0 ? kSomeFailed : kAllRan;
+        rusage usage{};
+        getrusage(RUSAGE_SELF, &usage);
+        Bytes payload;
+        put(payload, records_.blocks, records_.errors, static_cast<uint32_t>(reason), uint32_t{0});
+        put(payload, static_cast<uint64_t>(usage.ru_maxrss) * 1024, raw_ns() - began_raw_ns_);
+        records_.append(kEnd, payload);
+        return reason == kTimeLimit ? kTimeOver : reason == kToldToStop ? kStopped : records_.errors > 0 ? kSomeFailed : kAllRan;
     }
 
 private:
-    void execute(uint32_t position) {
-        const Execution execution = schedule_.at(position);
+    void execute_block(uint32_t position) {
+        check_going(raw_ns(), deadline_raw_ns_);
+        const auto [round, entry] = executions_[position];
+        Bytes payload;
+        put(payload, position, round, entry);
         try {
-            Bytes payload;
-            put<uint32_t>(payload, position);
-            put<uint32_t>(payload, execution.round);
-            put<uint32_t>(payload, execution.entry);
-            const Bytes measured = measure(execution.entry);
-            payload.insert(payload.end(), measured.begin(), measured.end());
-            records_.append(kBlock, payload);
+            const Bytes measured = measure(entry);
+            put_bytes(payload, measured.data(), measured.size());
         } catch (const Failure& failure) {
-            fail(position, execution, failure.reason, failure.what());
+            return records_.append(kError, error_payload(position, round, entry, failure));
         } catch (const std::bad_alloc&) {
-            fail(position, execution, "OUT_OF_MEMORY", "the model needs more memory than is available");
+            const Failure failure("OUT_OF_MEMORY", "the model needs more memory than is available");
+            return records_.append(kError, error_payload(position, round, entry, failure));
         }
-    }
-
-    void fail(uint32_t position, const Execution& execution, const char* reason, const std::string& detail) {
-        records_.append(kError, error_payload(position, execution.round, execution.entry, reason, detail));
+        records_.append(kBlock, payload);
     }
 
     Bytes measure(uint32_t entry) {
@@ -109,83 +95,60 @@ private:
         std::unique_ptr<LoadedModel>& model = entry < job_.references ? references_[entry] : loaded;
         if (!model) {
             limit_memory();
-            model = engine_.load(job_.read_model(block.model), block.profiled());
+            model = load_(job_.read_model(block.model), block.profiled);
         }
-        const uint64_t cooled_ns = machine_.cool_down(job_);
-        return measure_block(job_, block, *model, machine_, cooled_ns, deadline_);
+        return measure_block(job_, block, *model, machine_, deadline_raw_ns_);
     }
 
-    void hello() {
-        char mask[32];
-        snprintf(mask, sizeof mask, "%llx", static_cast<unsigned long long>(job_.mask));
+    void say_hello() {
         timespec resolution{};
         clock_getres(CLOCK_MONOTONIC_RAW, &resolution);
-        const auto line = [](const char* key, const std::string& value) { return std::string(key) + " " + value + "\n"; };
-        Bytes payload;
-        put_text(payload, line("schema", "1") + line("agent", kAgentVersion) + line("engine", kEngineName) +
-                              line("engine_version", kEngineVersion) + line("target", POCKETNAS_TARGET) +
-                              line("job", std::to_string(job_.id)) + line("pid", std::to_string(getpid())) +
-                              line("cores", std::to_string(online_cores())) +
-                              line("page_size", std::to_string(sysconf(_SC_PAGESIZE))) + line("mask", mask) +
-                              line("threads", std::to_string(job_.threads)) + line("isa", isa()) +
-                              line("locked", locked_ ? "yes" : "no") + line("zones", machine_.zones()) +
-                              line("clock_ns", std::to_string(resolution.tv_nsec)) +
-                              line("positions", std::to_string(schedule_.size())));
-        records_.append(kHello, payload);
-    }
-
-    void end(EndReason reason) {
-        Bytes payload;
-        put<uint32_t>(payload, records_.blocks());
-        put<uint32_t>(payload, records_.errors());
-        put<uint32_t>(payload, reason);
-        put<uint32_t>(payload, 0);
-        put<uint64_t>(payload, peak_rss_bytes());
-        put<uint64_t>(payload, raw_ns() - began_ns_);
-        records_.append(kEnd, payload);
+        std::ostringstream lines;
+        lines << "schema 1\nagent " << kAgentVersion << "\nengine " << kEngineName << "\nengine_version " << kEngineVersion << "\ntarget "
+              << kTarget << "\njob " << job_.id << "\npid " << getpid() << "\ncores " << sysconf(_SC_NPROCESSORS_ONLN) << "\npage_size "
+              << sysconf(_SC_PAGESIZE) << "\nmask " << std::hex << job_.mask << std::dec << "\nthreads " << job_.threads << "\nisa " << isa()
+              << "\nlocked " << (lock_memory() ? "yes" : "no") << "\nzones " << machine_.zones << "\nclock_ns " << resolution.tv_nsec
+              << "\npositions " << executions_.size() << "\n";
+        const std::string text = lines.str();
+        records_.append(kHello, Bytes(text.begin(), text.end()));
     }
 
     const Job& job_;
-    const Arguments& arguments_;
+    const Loader load_;
     Records& records_;
-    Engine& engine_;
-    Schedule schedule_;
-    Machine machine_;
-    uint64_t began_ns_;
-    bool locked_;
-    Deadline deadline_{UINT64_MAX};
-    std::map<uint32_t, std::unique_ptr<LoadedModel>> references_;
+    const Machine machine_;
+    const std::vector<Execution> executions_;
+    const uint64_t began_raw_ns_ = raw_ns();
+    uint64_t deadline_raw_ns_ = UINT64_MAX;
+    std::map<uint32_t, std::unique_ptr<LoadedModel>> references_;  // they stay loaded
 };
 
-ExitCode run(const Arguments& arguments) {
+static ExitCode run(const Arguments& arguments) {
+    uint32_t sequence = arguments.from;
     try {
         require_isa();
-        const File lock = take_lock(arguments.lock);
+        const File lock(arguments.lock == nullptr ? -1 : open(arguments.lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+        take_lock(lock, arguments.lock);
         const Job job(arguments.job);
-        if (job.engine != kEngineName) throw Failure("BAD_JOB", "the job is for " + job.engine + ", not " + kEngineName);
-        pin(job.mask);
-        const std::unique_ptr<Engine> engine = make_engine(job, arguments.library);
-        Records records(arguments.out, arguments.from, job.id);
-        if (records.complete()) return records.errors() > 0 ? kSomeFailed : kAllRan;
-        return Run(job, arguments, records, *engine, lock_memory()).execute();
-    } catch (const StorageFull& full) {
-        fprintf(stderr, "pocketnas-agent: records cannot be written: %s\n", full.why.c_str());
-        return kNoStorage;
+        if (job.engine != kEngineName) throw Failure("BAD_JOB", "it is for " + job.engine + ", and this agent has " + kEngineName);
+        pin(job.mask);  // before the engine makes threads
+        Loader load = make_loader(job, arguments.library);
+        Records records(arguments.out, sequence, job.id);
+        if (records.complete) return records.errors > 0 ? kSomeFailed : kAllRan;
+        return Run(job, arguments, std::move(load), records).execute(std::max(records.next_position, arguments.block));
     } catch (const Failure& failure) {
         fprintf(stderr, "pocketnas-agent: %s: %s\n", failure.reason, failure.what());
-        write_stream(make_frame(arguments.from, kError, error_payload(kWholeJob, 0, 0, failure.reason, failure.what())));
-        return std::string(failure.reason) == "STORAGE" ? kNoStorage : kRefused;
+        tell(make_frame(sequence, kError, error_payload(kWholeJob, 0, 0, failure)));
+        return strcmp(failure.reason, "STORAGE") == 0 ? kNoStorage : kRefused;
     }
 }
 
-}  // namespace
-
 int main(int count, char** words) {
-    if (count == 2 && std::string(words[1]) == "--version") {
-        printf("pocketnas-agent %s %s %s %s\n", kAgentVersion, kEngineName, kEngineVersion, POCKETNAS_TARGET);
+    Arguments arguments;
+    if (count == 2 && strcmp(words[1], "--version") == 0) {
+        printf("pocketnas-agent %s %s %s %s\n", kAgentVersion, kEngineName, kEngineVersion, kTarget);
         return kAllRan;
     }
-    Arguments arguments{};
     if (!parse(count, words, arguments)) {
         fprintf(stderr, "use: pocketnas-agent --version\n"
                         "     pocketnas-agent run JOB OUT [--from SEQUENCE] [--block N] [--lock PATH] [--library PATH]\n");

@@ -1,127 +1,89 @@
-#include "measure.h"
-
-#include <algorithm>
 #include <sched.h>
+#include <sys/resource.h>
+#include "agent.h"
 
-#include "stop.h"
+constexpr uint32_t kWindow = 5;  // runs whose sums are compared while warming up
 
-namespace {
-
-constexpr uint32_t kWindow = 5;  // runs whose means are compared while warming up
-
-void check_going(uint64_t now_ns, Deadline deadline) {
-    if (stop_requested()) throw Stopped{false};
-    if (now_ns >= deadline.raw_ns) throw Stopped{true};
-}
-
-// Run at least `least` times, and on until the last runs are hardly faster than those before them; returns how often.
-uint32_t warm_up(const Job& job, uint32_t least, LoadedModel& model, Deadline deadline) {
-    uint64_t recent[2 * kWindow] = {};
-    uint64_t least_done_ns = raw_ns();
-    for (uint32_t runs = 0;; ++runs) {
-        if (least == 0) return 0;
-        const uint64_t begin = raw_ns();
-        if (runs <= least) least_done_ns = begin;
-        if (runs >= least) {
-            uint64_t before = 0, last = 0;
-            for (uint32_t ago = 1; ago <= kWindow; ++ago) {
-                last += recent[(runs - ago) % (2 * kWindow)];
-                before += recent[(runs - ago - kWindow) % (2 * kWindow)];
-            }
-            const bool settled = static_cast<double>(last) >= (1 - job.warmup_tolerance) * static_cast<double>(before);
-            if (runs >= 2 * kWindow && settled) return runs;
-            if (static_cast<double>(begin - least_done_ns) >= job.warmup_most_s * 1e9) return runs;
-        }
-        check_going(begin, deadline);
-        model.run();
-        recent[runs % (2 * kWindow)] = raw_ns() - begin;
+void fill_normal(float* values, size_t count) {
+    uint32_t state = 0x2545f491u;
+    for (size_t index = 0; index < count; ++index) {
+        values[index] = -6;  // and the sum of twelve uniform numbers
+        for (int part = 0; part < 12; ++part) values[index] += static_cast<float>((state = state * 1664525u + 1013904223u) >> 8) / 16777216;
     }
 }
 
-void time_runs(LoadedModel& model, std::vector<uint64_t>& sample_ns, Deadline deadline) {
+// Run at least `least` times, and on until the last runs are hardly faster than those before them; returns how often.
+static uint32_t warm_up(const Job& job, uint32_t least, LoadedModel& model, uint64_t deadline_ns) {
+    uint64_t recent[2 * kWindow] = {}, least_done_ns = 0;
+    for (uint32_t runs = 0; least > 0; ++runs) {
+        const uint64_t begin = raw_ns();
+        if (runs <= least) least_done_ns = begin;
+        double before = 0, last = 0;
+        for (uint32_t ago = 1; ago <= kWindow && runs >= 2 * kWindow; ++ago) {
+            last += static_cast<double>(recent[(runs - ago) % (2 * kWindow)]);
+            before += static_cast<double>(recent[(runs - ago - kWindow) % (2 * kWindow)]);
+        }
+        const bool settled = before > 0 && last >= (1 - job.warmup_tolerance) * before;
+        if (runs >= least && (settled || static_cast<double>(begin - least_done_ns) >= job.warmup_most_s * 1e9)) return runs;
+        check_going(begin, deadline_ns);
+        model.run();
+        recent[runs % (2 * kWindow)] = raw_ns() - begin;
+    }
+    return 0;
+}
+
+static void time_runs(LoadedModel& model, std::vector<uint64_t>& sample_ns, uint64_t deadline_ns) {
     for (uint64_t& sample : sample_ns) {
         const uint64_t begin = raw_ns();
         model.run();
         const uint64_t end = raw_ns();
         sample = end - begin;
-        check_going(end, deadline);
+        check_going(end, deadline_ns);
     }
 }
 
-struct Operators {
-    std::vector<OperatorTime> first;  // names and kinds
-    std::vector<uint64_t> ns;         // run after run
-};
+using Profile = std::vector<std::vector<OperatorTime>>;  // the operators of each run
 
-Operators profile_runs(LoadedModel& model, std::vector<uint64_t>& sample_ns, Deadline deadline) {
-    Operators found;
-    std::vector<OperatorTime> operators;
-    for (uint64_t& sample : sample_ns) {
-        operators.clear();
-        sample = model.profiled_run(operators);
-        if (found.first.empty()) found.first = operators;
-        const auto same = [](const OperatorTime& a, const OperatorTime& b) { return a.name == b.name && a.kind == b.kind; };
-        if (!std::equal(operators.begin(), operators.end(), found.first.begin(), found.first.end(), same)) {
-            throw Failure("UNSUPPORTED", "the engine's profiler names other operators from run to run");
-        }
-        for (const OperatorTime& time : operators) found.ns.push_back(time.ns);
-        check_going(raw_ns(), deadline);
-    }
-    return found;
-}
-
-void put_operators(Bytes& payload, const Operators& operators, uint32_t runs) {
-    const size_t count = operators.first.size();
-    for (size_t index = 0; index < count; ++index) {
-        const std::string name = operators.first[index].name.substr(0, UINT16_MAX);
-        const std::string kind = operators.first[index].kind.substr(0, UINT16_MAX);
-        put<uint16_t>(payload, static_cast<uint16_t>(name.size()));
-        put<uint16_t>(payload, static_cast<uint16_t>(kind.size()));
-        put<uint32_t>(payload, runs);
-        put_text(payload, name);
-        put_text(payload, kind);
-        for (uint32_t run = 0; run < runs; ++run) put<uint64_t>(payload, operators.ns[run * count + index]);
+static void profile_runs(LoadedModel& model, std::vector<uint64_t>& sample_ns, Profile& profile, uint64_t deadline_ns) {
+    profile.resize(sample_ns.size());
+    for (size_t run = 0; run < profile.size(); ++run) {
+        sample_ns[run] = model.profiled_run(profile[run]);
+        bool same = profile[run].size() == profile[0].size();
+        for (size_t index = 0; same && index < profile[0].size(); ++index) same = profile[run][index].name == profile[0][index].name;
+        if (!same) throw Failure("UNSUPPORTED", "the engine's profiler names other operators from run to run");
+        check_going(raw_ns(), deadline_ns);
     }
 }
 
-uint64_t unix_ns() {
-    timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
+static void put_operator(Bytes& payload, const Profile& profile, size_t index) {
+    const std::string name = profile[0][index].name.substr(0, UINT16_MAX), kind = profile[0][index].kind.substr(0, UINT16_MAX);
+    put(payload, static_cast<uint16_t>(name.size()), static_cast<uint16_t>(kind.size()), static_cast<uint32_t>(profile.size()));
+    put_bytes(payload, name.data(), name.size());
+    put_bytes(payload, kind.data(), kind.size());
+    for (const std::vector<OperatorTime>& run : profile) put(payload, run[index].ns);
 }
 
-}  // namespace
-
-Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, const Machine& machine, uint64_t cooled_ns,
-                    Deadline deadline) {
-    std::vector<uint64_t> sample_ns(block.runs);  // allocated and touched before the clock runs
-    const uint32_t warmup_runs = warm_up(job, block.warmup_runs, model, deadline);
-    const int core = sched_getcpu();
+Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, const Machine& machine, uint64_t deadline_raw_ns) {
+    const uint64_t cooled_ns = machine.cool_down(job, deadline_raw_ns);
+    std::vector<uint64_t> sample_ns(block.runs);  // touched before the clock runs
+    Profile profile(1);
+    const uint32_t warmup_runs = warm_up(job, block.warmup_runs, model, deadline_raw_ns);
+    const int32_t core = sched_getcpu();
     const uint32_t khz_before = machine.khz(core);
-    const Faults faults = page_faults();
-    const uint64_t started_raw_ns = raw_ns(), started_unix_ns = unix_ns();
-    Operators operators;
-    if (block.profiled()) operators = profile_runs(model, sample_ns, deadline);
-    else time_runs(model, sample_ns, deadline);
-    const Faults faults_after = page_faults();
-    const uint32_t khz_after = machine.khz(core);
+    rusage before{}, after{};
+    getrusage(RUSAGE_SELF, &before);
+    const uint64_t started_raw_ns = raw_ns(), started_unix_ns = clock_ns(CLOCK_REALTIME);
+    if (block.profiled) profile_runs(model, sample_ns, profile, deadline_raw_ns);
+    else time_runs(model, sample_ns, deadline_raw_ns);
+    getrusage(RUSAGE_SELF, &after);
     const std::vector<int32_t> millidegrees = machine.millidegrees();
-
     Bytes payload;
-    put<uint32_t>(payload, warmup_runs);
-    put<uint32_t>(payload, block.runs);
-    put<int32_t>(payload, core);
-    put<uint32_t>(payload, khz_before);
-    put<uint32_t>(payload, khz_after);
-    put<uint32_t>(payload, faults_after.minor - faults.minor);
-    put<uint32_t>(payload, faults_after.major - faults.major);
-    put<uint64_t>(payload, started_raw_ns);
-    put<uint64_t>(payload, started_unix_ns);
-    put<uint64_t>(payload, cooled_ns);
-    put<uint32_t>(payload, static_cast<uint32_t>(millidegrees.size()));
-    put<uint32_t>(payload, static_cast<uint32_t>(operators.first.size()));
-    for (const uint64_t sample : sample_ns) put<uint64_t>(payload, sample);
-    for (const int32_t zone : millidegrees) put<int32_t>(payload, zone);
-    put_operators(payload, operators, block.runs);
+    put(payload, warmup_runs, block.runs, core, khz_before, machine.khz(core));
+    put(payload, static_cast<uint32_t>(after.ru_minflt - before.ru_minflt), static_cast<uint32_t>(after.ru_majflt - before.ru_majflt));
+    put(payload, started_raw_ns, started_unix_ns, cooled_ns);
+    put(payload, static_cast<uint32_t>(millidegrees.size()), static_cast<uint32_t>(profile[0].size()));
+    for (const uint64_t sample : sample_ns) put(payload, sample);
+    for (const int32_t zone : millidegrees) put(payload, zone);
+    for (size_t index = 0; index < profile[0].size(); ++index) put_operator(payload, profile, index);
     return payload;
 }
