@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import ast
 import gc
+import json
 import sys
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from profiler.formats import write_onnx, write_tflite
+from profiler.formats import write_ncnn, write_onnx, write_tflite
+from profiler.network import Network, ResizeNearest, TensorSpec
 from profiler.runtimes._worker_process import WORKER_FOLDER
-from profiler.runtimes.host_worker import ort, tflite
+from profiler.runtimes.host_worker import ncnn_engine, ort, tflite
 from profiler.runtimes.host_worker.engine import Engine, Session, Tensor, seeded_inputs
 from profiler.runtimes.host_worker.errors import EngineError
 from profiler.runtimes.host_worker.serve import ModelCache, timed_runs
-from tests.conformance.networks import tiny
+from tests.conformance.networks import inverted_residuals, tiny
 
 ALLOWED = {*sys.stdlib_module_names, "ncnn", "numpy", "onnxruntime"}
 FILES = sorted(WORKER_FOLDER.glob("*.py"))
@@ -113,10 +116,16 @@ def test_the_cache_keeps_recent_models_within_its_bound() -> None:
     assert cache.session("2", None) is cache.session("2", None)
 
 
-@pytest.mark.parametrize("engine", [tflite.LitertEngine(1, "xnnpack"), ort.OrtEngine(1, "CPUExecutionProvider")])
-def test_a_dropped_model_is_freed_at_once(engine: Engine) -> None:
-    network = tiny().with_random_weights(np.random.default_rng(0))
-    model = write_tflite(network) if isinstance(engine, tflite.LitertEngine) else write_onnx(network)
+ENGINES: list[tuple[Engine, Callable[[Network], bytes]]] = [
+    (tflite.LitertEngine(1, "xnnpack"), write_tflite),
+    (ort.OrtEngine(1, "CPUExecutionProvider"), write_onnx),
+    (ncnn_engine.NcnnEngine(1, "fp32"), lambda network: write_ncnn(network).to_bytes()),
+]
+
+
+@pytest.mark.parametrize(("engine", "write"), ENGINES)
+def test_a_dropped_model_is_freed_at_once(engine: Engine, write: Callable[[Network], bytes]) -> None:
+    model = write(tiny().with_random_weights(np.random.default_rng(0)))
     gc.disable()
     try:
         session = engine.load(model)
@@ -129,10 +138,9 @@ def test_a_dropped_model_is_freed_at_once(engine: Engine) -> None:
         gc.enable()
 
 
-@pytest.mark.parametrize("engine", [tflite.LitertEngine(1, "xnnpack"), ort.OrtEngine(1, "CPUExecutionProvider")])
-def test_inputs_are_copies(engine: Engine) -> None:
-    network = tiny().with_random_weights(np.random.default_rng(0))
-    session = engine.load(write_tflite(network) if isinstance(engine, tflite.LitertEngine) else write_onnx(network))
+@pytest.mark.parametrize(("engine", "write"), ENGINES)
+def test_inputs_are_copies(engine: Engine, write: Callable[[Network], bytes]) -> None:
+    session = engine.load(write(tiny().with_random_weights(np.random.default_rng(0))))
     given = seeded_inputs(session.inputs, 0)
     session.set_inputs(given)
     session.invoke()
@@ -147,3 +155,41 @@ def test_the_cache_keeps_one_model_that_is_too_large() -> None:
     model = write_tflite(tiny().with_random_weights(np.random.default_rng(0)))
     cache = ModelCache(engine, 1)
     assert cache.session("a", model) is cache.session("a", None)
+
+
+@pytest.mark.parametrize("cut", [1, 4, 100, -1])
+def test_a_cut_model_for_ncnn_never_reaches_it(cut: int) -> None:
+    model = write_ncnn(tiny()).to_bytes()
+    with pytest.raises(EngineError) as caught:
+        ncnn_engine.NcnnEngine(1, "fp32").load(model[:cut])
+    assert caught.value.reason == "INVALID_MODEL"
+
+
+def test_layers_that_ncnn_does_not_know_are_refused() -> None:
+    model = write_ncnn(tiny()).to_bytes().replace(b"Convolution ", b"Convolutiox ")
+    with pytest.raises(EngineError) as caught:
+        ncnn_engine.NcnnEngine(1, "fp32").load(model)
+    assert caught.value.reason == "INVALID_MODEL"
+
+
+def test_what_ncnn_cannot_allocate_is_out_of_memory() -> None:
+    resize = ResizeNearest("y", ("x",), (1_000_000, 1_000_000))  # 4 TB
+    network = Network("huge", [TensorSpec("x", (1, 2, 2, 1))], [resize], ["y"])
+    session = ncnn_engine.NcnnEngine(1, "fp32").load(write_ncnn(network).to_bytes())
+    session.set_inputs(seeded_inputs(session.inputs, 0))
+    with pytest.raises(EngineError) as caught:
+        session.invoke()
+    assert caught.value.reason == "OUT_OF_MEMORY"
+
+
+def test_ncnn_times_each_layer_of_each_run() -> None:
+    network = inverted_residuals(2, 8, 24)
+    profile = ncnn_engine.NcnnProfiler(1, "fp32").profile(write_ncnn(network).to_bytes(), 2, 5, "")
+    found = json.loads(profile)
+    kinds = [kind for _, kind in found["layers"]]
+    assert kinds.count("Convolution") == 5 and kinds.count("ConvolutionDepthWise") == 2 and "Input" not in kinds
+    assert [name for name, _ in found["layers"]][-1] == "logits"
+    assert len(found["runs"]) == 5
+    assert all(
+        len(run["layers_ns"]) == len(kinds) and sum(run["layers_ns"]) == run["elapsed_ns"] for run in found["runs"]
+    )

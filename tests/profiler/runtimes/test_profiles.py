@@ -1,4 +1,4 @@
-"""Profiles of both runtimes: published shapes are read, and anything odd is an error, never 0 ms."""
+"""Profiles of all runtimes: published shapes are read, and anything odd is an error, never 0 ms."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from profiler.errors import MeasurementError
 from profiler.runtimes import RUNTIMES, read_litert_events, read_ort_trace
+from profiler.runtimes.ncnn_times import read_ncnn_times
 
 
 def node(name: str, start_us: float, duration_us: float, **changes: Any) -> dict[str, Any]:
@@ -129,3 +130,45 @@ def test_only_tried_versions_of_litert_are_profiled() -> None:
     for version in ("2.1.2", "2.4.0", ""):
         assert "2.3.0" in str(litert.profiler_problem(version))
     assert RUNTIMES["tflite-runtime"].profiler_problem("2.14.0")
+
+
+def ncnn_run(conv_ns: int, relu_ns: int, **changes: Any) -> dict[str, Any]:
+    return {"elapsed_ns": conv_ns + relu_ns, "layers_ns": [conv_ns, relu_ns], **changes}
+
+
+def read_ncnn(runs: object, layers: object = (("y", "Convolution"), ("z", "ReLU")), count: int = 2) -> Any:
+    return read_ncnn_times(json.dumps({"layers": layers, "runs": runs}).encode(), runs=count)
+
+
+def test_ncnns_layers_have_means_over_the_calm_half() -> None:
+    profile = read_ncnn([ncnn_run(10, 2), ncnn_run(10, 900), ncnn_run(30, 4), ncnn_run(31, 4)], count=4)
+    assert [(time.name, time.kind, time.mean_ms, time.runs) for time in profile.operators] == [
+        ("y", "Convolution", pytest.approx(20e-6), 2),
+        ("z", "ReLU", pytest.approx(3e-6), 2),
+    ]
+    assert profile.end_to_end_ms == pytest.approx(23e-6)
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        None,
+        [],
+        {},
+        [ncnn_run(1, 1)],
+        [ncnn_run(1, 1), {}],
+        [ncnn_run(1, 1), ncnn_run(1, 0)],
+        [ncnn_run(1, 1), ncnn_run(1, 1, layers_ns=[1])],
+        [ncnn_run(1, 1), ncnn_run(1, 1, elapsed_ns="soon")],
+        [ncnn_run(1, 1), ncnn_run(1, 1, elapsed_ns=None)],
+    ],
+)
+def test_odd_times_of_ncnn_are_an_error(runs: object) -> None:
+    with pytest.raises(MeasurementError, match="ncnn's profile"):
+        read_ncnn(runs)
+
+
+@pytest.mark.parametrize("layers", [None, [], ["y"], [["y", "Convolution", "more"]], 5])
+def test_odd_layers_of_ncnn_are_an_error(layers: object) -> None:
+    with pytest.raises(MeasurementError, match="ncnn's profile"):
+        read_ncnn([ncnn_run(1, 1), ncnn_run(1, 1)], layers)
