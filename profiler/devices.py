@@ -13,11 +13,20 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from profiler.errors import ConfigError, DeviceNotFoundError
 from profiler.near_names import meant, nearest
-from profiler.runtimes import RUNTIMES, Runtime
+from profiler.runtimes import AGENT_RUNTIMES, RUNTIMES, AgentRuntime, Runtime
 from profiler.runtimes.phone_tools import PHONE_TOOLS, PhoneTool
 from profiler.strict_yaml import Lines, read_strict_yaml
 
+AnyRuntime = Runtime | PhoneTool | AgentRuntime
+
+HOST_RUNTIMES: Mapping[str, Runtime | AgentRuntime] = {**RUNTIMES, **AGENT_RUNTIMES}
+"""Every runtime that a host device may have, by its name."""
+
+PHONE_RUNTIMES: Mapping[str, PhoneTool | AgentRuntime] = {**PHONE_TOOLS, **AGENT_RUNTIMES}
+"""Every runtime that a phone may have, by its name: a program that the user brings, or our agent."""
+
 _MAX_NAME_CHARS = 100
+_DEFAULT_TOOL, _DEFAULT_AGENT = "benchmark_model", "agent-litert"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096, strict=True)]
 Threads = Annotated[int, Field(strict=True, ge=1, le=1024)]
@@ -50,12 +59,14 @@ class HostDevice(Device):
     """This machine's own processor, under one runtime.
 
     Attributes:
-        runtime: Name of the runtime: a key of profiler.runtimes.RUNTIMES.
+        runtime: Name of the runtime: a key of HOST_RUNTIMES.
         threads: Threads the runtime uses.
         cpus: Processors the runtime is bound to: a list, "auto" for the last `threads` ones that we may
             use, or "any" for no binding.
-        delegate: What computes under litert and tflite-runtime: "xnnpack" or "builtin"; None for the default.
+        delegate: What computes under litert, tflite-runtime and agent-litert: "xnnpack" or "builtin"; None for the
+            default.
         execution_provider: What computes under onnxruntime; None for the default.
+        precision: Of what ncnn computes: "fp32" or "fp16", where the processor has it; None for the default.
         python: Interpreter that has the runtime, for one that cannot live beside pocketnas; None for our own.
         timeout_s: Longest time that one block of runs may take.
     """
@@ -66,70 +77,83 @@ class HostDevice(Device):
     cpus: Cpus = "auto"
     delegate: Text | None = None
     execution_provider: Text | None = None
+    precision: Text | None = None
     python: Text | None = None
     timeout_s: Timeout = 300.0
 
     @field_validator("runtime")
     @classmethod
     def _is_known(cls, runtime: str) -> str:
-        if runtime not in RUNTIMES:
-            raise ValueError(f"unknown runtime {runtime!r}{nearest(runtime, RUNTIMES)}")
+        if runtime not in HOST_RUNTIMES:
+            raise ValueError(f"unknown runtime {runtime!r}{nearest(runtime, HOST_RUNTIMES)}")
         return runtime
 
     @model_validator(mode="after")
     def _fits_together(self) -> HostDevice:
-        _require_accelerator(self, RUNTIMES[self.runtime], RUNTIMES.values())
+        _require_accelerator(self, HOST_RUNTIMES[self.runtime], HOST_RUNTIMES.values())
         _require_enough(self.cpus, self.threads)
         return self
 
     @property
     def accelerator(self) -> str:
         """What computes: the delegate or execution provider chosen, or the runtime's default."""
-        return _accelerator(self, RUNTIMES[self.runtime])
+        return _accelerator(self, HOST_RUNTIMES[self.runtime])
 
 
 class PhoneDevice(Device):
     """What a phone is asked to run models with; the base of real and emulated ones.
 
     Attributes:
-        runtime: Name of the program that runs models: a key of profiler.runtimes.phone_tools.PHONE_TOOLS.
+        runtime: Name of what runs models: a key of PHONE_RUNTIMES.
         threads: Threads the program uses.
         cpus: Cores the program is bound to: a list, "auto" for the `threads` fastest ones, or "any" for no binding.
-        delegate: What computes under benchmark_model: "xnnpack", "builtin", "gpu" or "nnapi"; None for the default.
+        delegate: What computes under benchmark_model: "xnnpack", "builtin", "gpu" or "nnapi"; under agent-litert one of
+            the first two; None for the default.
         execution_provider: What computes under onnxruntime_perf_test; None for the default.
+        precision: What agent-ncnn computes in: "fp32" or "fp16"; None for the default.
         nnapi_accelerator: NNAPI's name of the chip that computes, for the delegate "nnapi"; None for its own choice.
-        warmup_s: Least seconds that a model runs before it is timed, so that clocks have risen.
+        warmup_s: Seconds that a model runs before it is timed, so that clocks have risen: the least of them under
+            programs; under the agent, which stops when runs get no faster, the most beyond the least runs.
+        temperature_limit_c: Above it, in the hottest thermal zone, the agent lets the phone cool down before a block;
+            None for no limit.
+        frequency_share: Below this share of its core's highest frequency it does so, too; None for no such limit.
         timeout_s: Longest time that one block of runs may take.
     """
 
-    runtime: Text = "benchmark_model"
+    runtime: Text = _DEFAULT_TOOL
     threads: Threads = 1
     cpus: Cpus = "auto"
     delegate: Text | None = None
     execution_provider: Text | None = None
+    precision: Text | None = None
     nnapi_accelerator: Text | None = None
     warmup_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 0.2
+    temperature_limit_c: Annotated[float, Field(strict=True, gt=0, le=150)] | None = None
+    frequency_share: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
     timeout_s: Timeout = 300.0
 
     @field_validator("runtime")
     @classmethod
     def _is_known(cls, runtime: str) -> str:
-        if runtime not in PHONE_TOOLS:
-            raise ValueError(f"unknown runtime {runtime!r}{nearest(runtime, PHONE_TOOLS)}")
+        if runtime not in PHONE_RUNTIMES:
+            raise ValueError(f"unknown runtime {runtime!r}{nearest(runtime, PHONE_RUNTIMES)}")
         return runtime
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        _require_accelerator(self, PHONE_TOOLS[self.runtime], PHONE_TOOLS.values())
+        _require_accelerator(self, PHONE_RUNTIMES[self.runtime], PHONE_RUNTIMES.values())
         _require_enough(self.cpus, self.threads)
         if self.nnapi_accelerator and self.accelerator != "nnapi":
             raise ValueError(f"nnapi_accelerator is for delegate: nnapi, not {self.accelerator}")
+        for option in ("temperature_limit_c", "frequency_share"):
+            if getattr(self, option) is not None and self.runtime not in AGENT_RUNTIMES:
+                raise ValueError(f"{option} is for the agent, which looks at it beside each block, not {self.runtime}")
         return self
 
     @property
     def accelerator(self) -> str:
         """What computes: the delegate or execution provider chosen, or the program's default."""
-        return _accelerator(self, PHONE_TOOLS[self.runtime])
+        return _accelerator(self, PHONE_RUNTIMES[self.runtime])
 
 
 class AdbDevice(PhoneDevice):
@@ -137,14 +161,32 @@ class AdbDevice(PhoneDevice):
 
     Attributes:
         serial: As `adb devices` lists it: a serial number, or host:port.
-        program: Path, on this computer, of the program that `runtime` names, built for the phone.
+        program: Path, on this computer, of the program that `runtime` names, built for the phone; None for the agent,
+            which is then the default runtime.
         remote_directory: Folder on the phone that is ours; below /data/local/tmp, its name begins with "pocketnas".
     """
 
     backend: Literal["adb"] = "adb"
     serial: Text
-    program: Text
+    program: Text | None = None
     remote_directory: Text = "/data/local/tmp/pocketnas"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_runtime(cls, settings: Any) -> Any:
+        if not isinstance(settings, dict) or settings.get("runtime") is not None:
+            return settings
+        return {**settings, "runtime": _DEFAULT_AGENT if settings.get("program") is None else _DEFAULT_TOOL}
+
+    @model_validator(mode="after")
+    def _has_its_program(self) -> Self:
+        if self.runtime in AGENT_RUNTIMES and self.program is not None:
+            raise ValueError(f"program is not for {self.runtime}, which brings its own; leave it out")
+        if self.runtime not in AGENT_RUNTIMES and self.program is None:
+            raise ValueError(
+                f"{self.runtime} needs `program:`, the path of one built for the phone; {_DEFAULT_AGENT} needs none"
+            )
+        return self
 
     @field_validator("remote_directory")
     @classmethod
@@ -238,13 +280,13 @@ def _device(name: str, settings: Any, path: Path, lines: Lines) -> Device:
         raise _config_error(err, model, name, path, lines) from err
 
 
-def _accelerator(device: HostDevice | PhoneDevice, runtime: Runtime | PhoneTool) -> str:
+def _accelerator(device: HostDevice | PhoneDevice, runtime: AnyRuntime) -> str:
     chosen: str | None = getattr(device, runtime.accelerator_option)
     return chosen or runtime.default_accelerator
 
 
 def _require_accelerator(
-    device: HostDevice | PhoneDevice, runtime: Runtime | PhoneTool, all_runtimes: Iterable[Runtime | PhoneTool]
+    device: HostDevice | PhoneDevice, runtime: AnyRuntime, all_runtimes: Iterable[AnyRuntime]
 ) -> None:
     for option in {kind.accelerator_option for kind in all_runtimes} - {runtime.accelerator_option}:
         if getattr(device, option) is not None:

@@ -55,8 +55,8 @@ class AgentModel:
 
     @property
     def sent_bytes(self) -> int:
-        """What it takes in a job file."""
-        return len(self._payload())
+        """What it takes in a job file, but for some bytes a piece."""
+        return len(self.text) + sum(len(part) for part in self.segments if isinstance(part, bytes))
 
     def _payload(self) -> bytes:
         text = self.text.encode()

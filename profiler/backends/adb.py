@@ -183,7 +183,7 @@ class AdbBackend(Backend):
 
     def _read_program(self) -> bytes:
         """Return the program that runs models."""
-        path = Path(self._adb_device.program)
+        path = Path(self._adb_device.program or "")
         try:
             return path.read_bytes()
         except OSError as err:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, cast, get_args
 
 from profiler.backends.lease import Fence
 from profiler.errors import ConfigError, MeasurementError, WorkloadFailedError
@@ -46,6 +46,12 @@ class Failure:
     reason: FailureReason
     detail: str
     signal: int | None = None
+
+    @classmethod
+    def of(cls, error: WorkloadFailedError) -> Self:
+        """Return what a workload's error says; reasons that nobody knows are of outputs that nobody understands."""
+        known = error.reason in get_args(FailureReason)
+        return cls(cast(FailureReason, error.reason) if known else "INVALID_OUTPUT", error.detail, error.signal)
 
 
 @dataclass(frozen=True)
@@ -153,11 +159,14 @@ class Backend(ABC):
         kernels_per_process: How many kernels had best share one process, as branches of one model, because
             starting a process costs far more than running a kernel; 1 where it does not, or where the
             runtime's profiler cannot tell the branches apart.
+        blocks_at_once: How many blocks of a campaign `run_blocks` had best get at once: many where one process
+            runs them all.
     """
 
     name: str
     source: Source
     kernels_per_process: int = 1
+    blocks_at_once: int = 8
 
     @property
     def fence(self) -> Fence | None:

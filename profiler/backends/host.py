@@ -1,49 +1,26 @@
-"""The host backend: this machine's processor, with models in a worker process that may die."""
+"""The host backend: this machine's processor under one runtime; what runs the models there is a runner's part."""
 
 from __future__ import annotations
 
 import contextlib
 import platform
-import sys
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, cast, get_args
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
-from profiler.backends.base import Backend, BlockRequest, BlockResult, Check, DeviceFacts, Failure, FailureReason
+from profiler.backends.agent_runner import AgentRunner
+from profiler.backends.base import Backend, BlockRequest, BlockResult, Check, DeviceFacts
 from profiler.backends.host_machine import HostMachine
+from profiler.backends.host_runner import Array, HostRunner
 from profiler.backends.lease import DeviceLease, Fence
+from profiler.backends.worker_runner import WorkerRunner
 from profiler.devices import HostDevice
-from profiler.errors import (
-    ConfigError,
-    DeviceError,
-    MeasurementError,
-    RuntimeNotSupportedError,
-    WorkloadFailedError,
-)
-from profiler.runtimes import (
-    RUNTIMES,
-    ModelFile,
-    ModelFiles,
-    Runtime,
-    WorkerProcess,
-    WorkerSettings,
-    write_model_file,
-)
+from profiler.errors import ConfigError, DeviceError
+from profiler.runtimes import AGENT_RUNTIMES
 from profiler.workload import Source, Workload
 
-_WORKER_CACHE_BYTES = 512 * 2**20
-"""Loaded models the worker may keep; with the parent's files it leaves a whole run below 3 GiB."""
-_FILES_CACHE_BYTES = 128 * 2**20
-_LONGEST_SAMPLE_NS = 24 * 3600 * 10**9
 _LEASED = f"host machine {platform.node()}"
 """What every host device leases, whatever its name: jobs beside each other would spoil each other's latencies."""
-
-Array = npt.NDArray[Any]
 
 
 class HostBackend(Backend):
@@ -64,18 +41,19 @@ class HostBackend(Backend):
     def __init__(self, device: HostDevice, *, wait_s: float = 0.0) -> None:
         self.name = device.name
         self._device = device
-        self._runtime: Runtime = RUNTIMES[device.runtime]
+        self._runner_kind: type[HostRunner] = AgentRunner if device.runtime in AGENT_RUNTIMES else WorkerRunner
+        self.blocks_at_once = self._runner_kind.blocks_at_once
         self._machine = HostMachine()
-        self._files = ModelFiles(self._runtime, _FILES_CACHE_BYTES)
         self._lease = DeviceLease(device.name, shared=_LEASED, wait_s=wait_s)
         self._open = contextlib.ExitStack()
-        self._worker: WorkerProcess | None = None
+        self._opened: HostRunner | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
             opening.enter_context(self._lease)
-            opening.callback(self._drop_worker)
-            self._ready_worker()
+            runner = self._runner_kind(self._device, self._cpus(), self._lease.ensure_held)
+            self._opened = opening.enter_context(runner)
+            opening.callback(self._close_runner)
             self._open = opening.pop_all()
         return self
 
@@ -96,31 +74,32 @@ class HostBackend(Backend):
 
     @property
     def worker_pid(self) -> int:
-        """Process id of the worker that runs models now, or ran the last one.
+        """Process id of the worker, or of the agent, that runs models now, or ran the last one.
 
         Raises:
-            DeviceError: The backend is not open.
+            DeviceError: The backend is not open, or its agent has run nothing yet.
         """
-        if self._worker is None:
-            raise DeviceError(self.name, "has no worker; use the backend in a `with` block")
-        return self._worker.pid
+        pid = self._runner.pid
+        if pid is None:
+            raise DeviceError(self.name, "has run nothing yet")
+        return pid
 
     def facts(self) -> DeviceFacts:
-        """Ask the machine and the worker what they are."""
+        """Ask the machine and the runtime what they are."""
         return DeviceFacts(
             processor=self._machine.processor(),
             cores=len(self._machine.allowed_cpus()),
             memory_bytes=self._machine.memory_bytes(),
             system=f"{platform.system()} {platform.release()}",
-            runtime=self._runtime.name,
-            runtime_version=str(self._ready_worker().hello["version"]),
+            runtime=self._device.runtime,
+            runtime_version=self._runner.version,
             threads=self._device.threads,
             accelerator=self._device.accelerator,
         )
 
     def checks(self) -> tuple[Check, ...]:
         """Return NOT-PINNED, LOAD, GOVERNOR, LOW-MEMORY and LOW-STORAGE where they hold; takes 0.2 s."""
-        pinned = self._ready_worker().hello["cpus"]
+        pinned = self._runner.bound_cpus
         found = self._machine.checks(pinned or self._machine.allowed_cpus())
         if pinned is None:
             advice = "set `cpus: auto`, and no more threads than processors, in devices.yaml (Linux only)"
@@ -128,9 +107,8 @@ class HostBackend(Backend):
         return found
 
     def run_blocks(self, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
-        """Run blocks one by one in the worker."""
-        for request in requests:
-            yield self._run_block(request)
+        """Run blocks as the runtime does: one by one in a worker, or all in one job of the agent."""
+        return self._runner.run_blocks(requests)
 
     def compute(self, workload: Workload, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs of a network, with the weights it has, on given inputs.
@@ -144,8 +122,9 @@ class HostBackend(Backend):
 
         Raises:
             WorkloadFailedError: The runtime refused the network or the inputs, died, or took too long.
+            RuntimeNotSupportedError: The runtime only tells latencies.
         """
-        return self.compute_model(write_model_file(self._runtime, workload).content, inputs)
+        return self.compute_model(self._runner.model(workload), inputs)
 
     def compute_model(self, model: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs of a model file on given inputs.
@@ -156,85 +135,9 @@ class HostBackend(Backend):
 
         Raises:
             WorkloadFailedError: As for compute.
+            RuntimeNotSupportedError: As for compute.
         """
-        given = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-        specs = [{"name": name, "dtype": array.dtype.name, "shape": array.shape} for name, array in given.items()]
-        reply = self._ready_worker().call_on_model(
-            {"request": "compute", "inputs": specs},
-            ModelFile(model),
-            [array.tobytes() for array in given.values()],
-            self._device.timeout_s,
-        )
-        return {
-            spec["name"]: np.frombuffer(part, dtype=spec["dtype"]).reshape(spec["shape"])
-            for spec, part in zip(reply.fields["outputs"], reply.parts, strict=True)
-        }
-
-    def _run_block(self, request: BlockRequest) -> BlockResult:
-        if request.profiled:
-            return self._profile_block(request)
-        header = {"request": "run", "warmup_runs": request.warmup_runs, "runs": request.runs}
-        asked_unix_s = time.time()
-        try:
-            model = self._files.file(request.workload)
-            reply = self._ready_worker().call_on_model(header, model, [], self._device.timeout_s)
-            samples_ms = _samples_ms(reply.parts[0], request.runs)
-        except WorkloadFailedError as err:
-            return BlockResult(request, (), _failure(err), asked_unix_s)
-        return BlockResult(request, samples_ms, None, float(reply.fields["started_unix_s"]))
-
-    def _profile_block(self, request: BlockRequest) -> BlockResult:
-        """Time each operator, in a worker of its own that ends afterwards."""
-        problem = self._runtime.profiler_problem(str(self._ready_worker().hello["version"]))
-        if problem:
-            raise RuntimeNotSupportedError(self.name, self._runtime.name, problem)
-        header = {"request": "profile", "warmup_runs": request.warmup_runs, "runs": request.runs}
-        started_unix_s = time.time()
-        try:
-            with (
-                tempfile.TemporaryDirectory(prefix="pocketnas-") as scratch,
-                contextlib.closing(WorkerProcess(self._settings("profiler"))) as worker,
-            ):
-                model = self._files.file(request.workload)
-                reply = worker.call({**header, "scratch": scratch}, [model.content], self._device.timeout_s)
-            profile = self._runtime.read_profile(reply.parts[0], warmup_runs=request.warmup_runs, runs=request.runs)
-        except WorkloadFailedError as err:
-            return BlockResult(request, (), _failure(err), started_unix_s)
-        except MeasurementError as err:
-            return BlockResult(request, (), Failure("INVALID_OUTPUT", str(err)), started_unix_s)
-        return BlockResult(
-            request,
-            (profile.end_to_end_ms,),
-            None,
-            started_unix_s,
-            runs_per_sample=request.runs,
-            operators=profile.operators,
-        )
-
-    def _ready_worker(self) -> WorkerProcess:
-        """Return the worker, a new one when the last has died."""
-        self._lease.ensure_held()
-        if self._worker is None or not self._worker.usable:
-            self._drop_worker()
-            self._worker = WorkerProcess(self._settings("runner"))
-        return self._worker
-
-    def _drop_worker(self) -> None:
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.close()
-
-    def _settings(self, service: str) -> WorkerSettings:
-        return WorkerSettings(
-            device=self.name,
-            python=self._device.python or sys.executable,
-            service=service,
-            runtime=self._runtime.name,
-            threads=self._device.threads,
-            accelerator=self._device.accelerator,
-            cpus=self._cpus(),
-            cache_bytes=_WORKER_CACHE_BYTES,
-        )
+        return self._runner.compute(model, inputs)
 
     def _cpus(self) -> tuple[int, ...] | None:
         """Return the processors to bind to; None for no binding."""
@@ -248,16 +151,11 @@ class HostBackend(Backend):
             raise ConfigError(f"cpus {list(self._device.cpus)}: only {list(allowed)} may be used", key=self.name)
         return self._device.cpus
 
+    @property
+    def _runner(self) -> HostRunner:
+        if self._opened is None:
+            raise DeviceError(self.name, "not open; use the backend in a `with` block")
+        return self._opened
 
-def _samples_ms(samples: bytes, runs: int) -> tuple[float, ...]:
-    """Return the latencies that a worker sent (int64, in ns), in ms."""
-    samples_ns = np.frombuffer(samples, dtype=np.int64)
-    if len(samples_ns) != runs or not ((samples_ns > 0) & (samples_ns < _LONGEST_SAMPLE_NS)).all():
-        raise WorkloadFailedError("INVALID_OUTPUT", f"the worker sent {samples_ns[:5].tolist()} … ns for {runs} runs")
-    return tuple((samples_ns / 1e6).tolist())
-
-
-def _failure(error: WorkloadFailedError) -> Failure:
-    known = get_args(FailureReason)
-    reason = cast(FailureReason, error.reason) if error.reason in known else "INVALID_OUTPUT"
-    return Failure(reason, error.detail, error.signal)
+    def _close_runner(self) -> None:
+        self._opened = None

@@ -43,12 +43,12 @@ class HostConformance(BackendConformance):
 
     @contextmanager
     def crashing(self, backend: Backend) -> Iterator[None]:
-        with _signalled(backend, signal.SIGSEGV):
+        with signalled(backend, signal.SIGSEGV):
             yield
 
     @contextmanager
     def hanging(self, backend: Backend) -> Iterator[None]:
-        with _signalled(backend, signal.SIGSTOP):
+        with signalled(backend, signal.SIGSTOP):
             yield
 
     def test_outputs_equal_torch(self, backend: HostBackend) -> None:
@@ -82,7 +82,7 @@ class HostConformance(BackendConformance):
 
 
 @contextmanager
-def _signalled(backend: Backend, number: int) -> Iterator[None]:
+def signalled(backend: Backend, number: int) -> Iterator[None]:
     """Send the worker a signal in a moment."""
     assert isinstance(backend, HostBackend)
     timer = threading.Timer(FAULT_DELAY_S, lambda: os.kill(backend.worker_pid, number))

@@ -87,6 +87,7 @@ def test_a_phone(tmp_path: Path) -> None:
 
 
 HEAD = "devices:\n  a:\n    backend: host\n"
+AGENT = "devices:\n  a:\n    backend: adb\n    serial: s\n"
 PHONE = "devices:\n  a:\n    backend: adb\n    serial: s\n    program: p\n"
 EMULATED = "devices:\n  a:\n    backend: emulated\n"
 
@@ -99,9 +100,17 @@ EMULATED = "devices:\n  a:\n    backend: emulated\n"
         (PHONE + "    delegate: hexagon\n", 2, ["unknown delegate 'hexagon'"]),
         (PHONE + "    execution_provider: cpu\n", 2, ["execution_provider is not for benchmark_model"]),
         (PHONE + "    nnapi_accelerator: qti-dsp\n", 2, ["delegate: nnapi, not xnnpack"]),
-        (PHONE + "    runtime: litert\n", 6, ["unknown runtime 'litert'", "benchmark_model"]),
+        (PHONE + "    runtime: litert\n", 6, ["unknown runtime 'litert'", "did you mean 'agent-litert'"]),
+        (PHONE + "    runtime: agent-ncnn\n", 2, ["program is not for agent-ncnn", "leave it out"]),
+        (PHONE + "    temperature_limit_c: 40.0\n", 2, ["temperature_limit_c is for the agent", "benchmark_model"]),
+        (AGENT + "    runtime: benchmark_model\n", 2, ["benchmark_model needs `program:`", "agent-litert needs none"]),
+        (AGENT + "    precision: fp16\n", 2, ["precision is not for agent-litert", "delegate"]),
+        (AGENT + "    delegate: gpu\n", 2, ["unknown delegate 'gpu'"]),
+        (AGENT + "    runtime: agent-ncnn\n    precision: fp8\n", 2, ["unknown precision 'fp8'"]),
+        (AGENT + "    frequency_share: 1.5\n", 5, ["a.frequency_share", "less than or equal to 1"]),
+        (HEAD + "    runtime: agent-nccn\n", 4, ["did you mean 'agent-ncnn'"]),
         (PHONE + "    phone: pixel4\n", 6, ["unknown key"]),
-        ("devices:\n  a:\n    backend: adb\n    serial: s\n", 2, ["a.program", "required"]),
+        ("devices:\n  a:\n    backend: adb\n", 2, ["a.serial", "required"]),
         (EMULATED + "    speed: 2\n", 4, ["a.speed", "less than or equal to 1"]),
         (EMULATED + "    seed: -1\n", 4, ["a.seed"]),
         (EMULATED + "    serial: s\n", 4, ["unknown key"]),
@@ -173,3 +182,11 @@ def test_any_text_is_read_or_refused_as_ours(tmp_path_factory: pytest.TempPathFa
         load_devices(path)
     except ConfigError as error:
         assert str(path) in str(error)
+
+
+def test_a_phone_without_a_program_has_the_agent(tmp_path: Path) -> None:
+    path = tmp_path / "devices.yaml"
+    path.write_text(AGENT + "  b:\n    backend: adb\n    serial: s\n    program: benchmark_model\n")
+    without, with_program = load_devices(path).values()
+    assert isinstance(without, AdbDevice) and without.runtime == "agent-litert" and without.accelerator == "xnnpack"
+    assert isinstance(with_program, AdbDevice) and with_program.runtime == "benchmark_model"
