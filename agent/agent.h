@@ -1,5 +1,4 @@
-// The parts of pocketnas-agent on one page, each with its own .cpp: frames, job, records, stop, machine, measure, and
-// one engine_*.cpp a program.  README.md says what is read and written.
+// The parts of pocketnas-agent on one page, each with its .cpp: frames, job, records, stop, machine, measure, engine_*.
 #pragma once
 #include <unistd.h>
 #include <cstdint>
@@ -26,10 +25,10 @@ struct Frame {
 };
 static_assert(sizeof(Frame::Header) == 16 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "written as it lies in memory");
 
-// Why a block, or the whole job, could not be done: a word that the host knows, and text for people.
-struct Failure : std::runtime_error {
+struct Failure : std::runtime_error {  // why a block, or the whole job, could not be done
     Failure(const char* word, const std::string& detail) : std::runtime_error(detail), reason(word) {}
-    const char* reason;
+    std::string text() const { return std::string(reason) + " " + what(); }
+    const char* reason;  // a word that the host knows
 };
 
 struct File {  // an open file, closed with its owner
@@ -42,24 +41,9 @@ struct File {  // an open file, closed with its owner
 inline void put_bytes(Bytes& to, const void* data, size_t size) {
     to.insert(to.end(), static_cast<const uint8_t*>(data), static_cast<const uint8_t*>(data) + size);
 }
+inline void put_text(Bytes& to, const std::string& text) { put_bytes(to, text.data(), text.size()); }
 template <typename... Numbers>
 void put(Bytes& to, Numbers... numbers) { (put_bytes(to, &numbers, sizeof numbers), ...); }  // each as wide as its type
-
-struct Cursor {  // takes values off the front of bytes that it does not own
-    const uint8_t* at;
-    size_t left;
-    const uint8_t* skip(size_t size) {
-        if (size > left) throw Failure("BAD_JOB", "a frame is shorter than what it says it holds");
-        left -= size;
-        return std::exchange(at, at + size);
-    }
-    template <typename T>
-    T take() {
-        T value;
-        memcpy(&value, skip(sizeof value), sizeof value);
-        return value;
-    }
-};
 
 uint32_t crc32(uint32_t crc, const void* data, size_t size);  // zlib's; begin with 0
 Bytes make_frame(uint32_t sequence, uint16_t type, const Bytes& payload);
@@ -87,16 +71,15 @@ public:
     // modulo (i + 1), the generator starting from seed + round.
     std::vector<Execution> executions() const;
 
-    std::string engine, precision, delegate, order;
+    std::string engine = "ncnn", precision = "fp32", delegate = "xnnpack", order = "given";
     uint64_t threads = 1, rounds = 1, references = 0, mask = 0, seed = 0;
-    double warmup_tolerance = 0, warmup_most_s = 0, time_limit_s = 0, temperature_limit_c = 0, frequency_share = 0, cooldown_s = 0;
+    double warmup_tolerance = 0.02, warmup_most_s = 0.5, time_limit_s = 0, temperature_limit_c = 0, frequency_share = 0, cooldown_s = 0;
     std::vector<PlannedBlock> plan;  // the first `references` are the reference blocks
     uint32_t id = 0;                 // CRC-32 over the frames' own: which job a file of records belongs to
 
 private:
-    void read_settings(const Bytes& text);
-    void check_plan() const;
-
+    void read_settings(const Bytes& payload);
+    void read_plan(const Bytes& entries);
     File file_;
     uint64_t file_bytes_ = 0;
     std::vector<uint64_t> models_;  // where each model's frame begins
@@ -115,13 +98,10 @@ public:
 
 private:
     void note(uint16_t type, const Bytes& payload);
-
     File file_;
     uint64_t bytes_ = 0;
     uint32_t& sequence_;
 };
-constexpr uint32_t kWholeJob = 0xffffffff;  // the position of errors that are no block's
-Bytes error_payload(uint32_t position, uint32_t round, uint32_t entry, const Failure& failure);
 void tell(const Bytes& frame);  // to standard output alone; a reader that is gone is a request to stop
 
 // ---- stop: SIGTERM and its like, a parent or a reader that is gone, the job's time limit
@@ -171,11 +151,11 @@ public:
     virtual void run() = 0;
     virtual uint64_t profiled_run(std::vector<OperatorTime>& operators) = 0;  // operators as executed; the whole run's ns
 };
-using Loader = std::function<std::unique_ptr<LoadedModel>(Model model, bool profiled)>;  // Failure INVALID_MODEL, UNSUPPORTED, OUT_OF_MEMORY
+using Loader = std::function<std::unique_ptr<LoadedModel>(Model model, bool profiled)>;  // Failure INVALID_MODEL and others
 extern const char *const kEngineName, *const kEngineVersion;
 Loader make_loader(const Job& job, const char* library);  // Failure NO_LIBRARY: it is not there, or lacks a function
 void fill_normal(float* values, size_t count);            // an input: around 0, of variance 1, the same each time
 
 // ---- measure: one block, warmed up and timed run by run, with what the machine was like meanwhile
 // Returns the block's record after position, round and entry.  Throws Failure, and Stopped when it was not finished.
-Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, const Machine& machine, uint64_t deadline_raw_ns);
+Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, const Machine& machine, uint64_t deadline_ns);

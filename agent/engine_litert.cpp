@@ -3,10 +3,10 @@
 #include <cstdlib>
 #include "agent.h"
 
-#ifndef AGENT_ENGINE_VERSION  // the version that the calls were tried with
-#define AGENT_ENGINE_VERSION "unknown"
+#ifndef POCKETNAS_ENGINE_VERSION  // the version that the calls were tried with
+#define POCKETNAS_ENGINE_VERSION "unknown"
 #endif
-const char *const kEngineName = "litert", *const kEngineVersion = AGENT_ENGINE_VERSION;
+const char *const kEngineName = "litert", *const kEngineVersion = POCKETNAS_ENGINE_VERSION;
 
 constexpr int kCpu = 1, kWrite = 1, kFloat32 = 1;                   // an accelerator, a lock mode, an element type
 constexpr int kNoMemory = 2, kUnsupported = 5, kCompilation = 504;  // statuses

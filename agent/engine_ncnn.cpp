@@ -6,10 +6,10 @@
 #include <sstream>
 #include "agent.h"
 
-#ifndef AGENT_ENGINE_VERSION
-#define AGENT_ENGINE_VERSION NCNN_VERSION_STRING
+#ifndef POCKETNAS_ENGINE_VERSION
+#define POCKETNAS_ENGINE_VERSION NCNN_VERSION_STRING
 #endif
-const char *const kEngineName = "ncnn", *const kEngineVersion = AGENT_ENGINE_VERSION;
+const char *const kEngineName = "ncnn", *const kEngineVersion = POCKETNAS_ENGINE_VERSION;
 
 constexpr int kOutOfMemory = -100;  // what ncnn returns when an allocation failed
 

@@ -1,20 +1,17 @@
-#include <array>
 #include <cstddef>
 #include "agent.h"
 
 constexpr uint32_t kMostPayloadBytes = 256u << 20;
 
 uint32_t crc32(uint32_t crc, const void* data, size_t size) {
-    static const auto table = [] {
-        std::array<uint32_t, 256> values{};
-        for (uint32_t index = 0; index < 256; ++index) {
-            values[index] = index;
-            for (int bit = 0; bit < 8; ++bit) values[index] = values[index] >> 1 ^ (values[index] & 1 ? 0xedb88320u : 0);
-        }
-        return values;
-    }();
+    constexpr uint32_t kHalfBytes[] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+                                       0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
     crc = ~crc;
-    for (const auto* byte = static_cast<const uint8_t*>(data); size-- > 0; ++byte) crc = table[(crc ^ *byte) & 255] ^ crc >> 8;
+    for (const auto* byte = static_cast<const uint8_t*>(data); size-- > 0; ++byte) {
+        crc ^= *byte;
+        crc = crc >> 4 ^ kHalfBytes[crc & 15];
+        crc = crc >> 4 ^ kHalfBytes[crc & 15];
+    }
     return ~crc;
 }
 

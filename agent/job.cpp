@@ -1,15 +1,32 @@
 #include <fcntl.h>
 #include <cerrno>
 #include <cmath>
+#include <iomanip>
 #include <map>
 #include <numeric>
 #include <sstream>
 #include "agent.h"
 
-constexpr uint32_t kMostRuns = 1000000, kMostExecutions = 4000000;
-constexpr double kDayS = 86400, kMostWhole = 9007199254740992;  // as far as a double counts
+constexpr uint64_t kSchema = 1, kMostRuns = 1000000, kMostExecutions = 4000000;
+constexpr double kDayS = 86400;
 
 [[noreturn]] static void refuse(const std::string& why) { throw Failure("BAD_JOB", why); }
+
+struct Cursor {  // takes values off the front of a payload
+    const uint8_t* at;
+    size_t left;
+    const uint8_t* skip(size_t size) {
+        if (size > left) refuse("a frame is shorter than what it says it holds");
+        left -= size;
+        return std::exchange(at, at + size);
+    }
+    template <typename T>
+    T take() {
+        T value;
+        memcpy(&value, skip(sizeof value), sizeof value);
+        return value;
+    }
+};
 
 // Uniform in [-1, 1], by a hash of the index: the same each time, and as quick as copying.
 static float random_value(uint32_t index) {
@@ -19,33 +36,32 @@ static float random_value(uint32_t index) {
     return static_cast<float>(static_cast<int32_t>(bits)) / 2147483648.0f;
 }
 
-// Call take(literal or null, count, scale) with each segment of a model, and return its text.
-template <typename Take>
-static std::string read_segments(const Bytes& payload, Take take) {
+// Return a model as its frame holds it; with `made` false only look whether it could be.
+static Model parse_model(const Bytes& payload, bool made) {
     Cursor fields{payload.data(), payload.size()};
     const auto text_bytes = fields.take<uint32_t>();
-    std::string text(reinterpret_cast<const char*>(fields.skip(text_bytes)), text_bytes);
+    Model model{{reinterpret_cast<const char*>(fields.skip(text_bytes)), text_bytes}, {}};
     while (fields.left > 0) {
         const auto kind = fields.take<uint32_t>(), count = fields.take<uint32_t>();
         const float scale = kind == 0 ? 0 : fields.take<float>();
+        const uint8_t* literal = kind == 0 ? fields.skip(count) : nullptr;
         if (kind > 1 || !std::isfinite(scale)) refuse("a model has a segment that is neither literal nor random");
-        take(kind == 0 ? fields.skip(count) : nullptr, count, scale);
+        if (made && literal != nullptr) put_bytes(model.file, literal, count);
+        if (!made || literal != nullptr) continue;
+        const size_t end = model.file.size();
+        model.file.resize(end + count * sizeof scale);
+        for (uint32_t index = 0; index < count; ++index) {
+            const float value = random_value(index) * scale;
+            memcpy(model.file.data() + end + index * sizeof value, &value, sizeof value);
+        }
     }
-    return text;
+    return model;
 }
 
 Model Job::read_model(uint32_t index) const {
     Frame frame;
-    if (!read_frame(file_, models_.at(index), file_bytes_, frame)) throw Failure("INVALID_MODEL", "the job file has changed");
-    size_t bytes = 0;
-    read_segments(frame.payload, [&bytes](const uint8_t* literal, size_t count, float) { bytes += literal ? count : count * sizeof(float); });
-    Model model;
-    model.file.reserve(bytes);
-    model.text = read_segments(frame.payload, [&model](const uint8_t* literal, uint32_t count, float scale) {
-        if (literal) put_bytes(model.file, literal, count);
-        else for (uint32_t value = 0; value < count; ++value) put(model.file, random_value(value) * scale);
-    });
-    return model;
+    if (read_frame(file_, models_.at(index), file_bytes_, frame)) return parse_model(frame.payload, true);
+    throw Failure("INVALID_MODEL", "the job file has changed");
 }
 
 Job::Job(const char* path) : file_(open(path, O_RDONLY | O_CLOEXEC)) {
@@ -56,84 +72,80 @@ Job::Job(const char* path) : file_(open(path, O_RDONLY | O_CLOEXEC)) {
     uint16_t last = 0;  // the type of the frame before
     Frame frame;
     for (uint64_t offset = 0; offset < file_bytes_; offset += frame.size(), ++sequence) {
-        const std::string where = "frame " + std::to_string(sequence);
-        if (!read_frame(file_, offset, file_bytes_, frame)) refuse(where + " is damaged or cut short");
+        if (!read_frame(file_, offset, file_bytes_, frame)) refuse("frame " + std::to_string(sequence) + " is damaged or cut short");
         const uint16_t type = frame.header.type;
         const bool follows = type == last + 1 || (type == kModel && last == kModel) || (type == kPlan && last == kJob);
-        if (frame.header.sequence != sequence || !follows || type > kJobEnd) refuse(where + " is not where it belongs");
+        if (frame.header.sequence != sequence || !follows || type > kJobEnd) refuse("its frames are not in order");
         id = crc32(id, &frame.header.crc, sizeof frame.header.crc);
-        Cursor fields{frame.payload.data(), frame.payload.size()};
         if (type == kJob) read_settings(frame.payload);
-        if (type == kModel) models_.push_back(offset), read_segments(frame.payload, [](const uint8_t*, uint32_t, float) {});
-        while (type == kPlan && fields.left > 0) plan.push_back(fields.take<PlannedBlock>());
-        if (type == kJobEnd && (fields.take<uint32_t>() != models_.size() || fields.take<uint32_t>() != plan.size() || fields.left > 0)) {
-            refuse("its end counts other models or blocks than there are");
-        }
+        if (type == kModel) models_.push_back(offset), parse_model(frame.payload, false);
+        if (type == kPlan) read_plan(frame.payload);
+        Bytes counts;
+        put(counts, static_cast<uint32_t>(models_.size()), static_cast<uint32_t>(plan.size()));
+        if (type == kJobEnd && frame.payload != counts) refuse("its end counts other models or blocks than there are");
         last = type;
     }
     if (last != kJobEnd) refuse("it has no end");
-    check_plan();
 }
 
-void Job::read_settings(const Bytes& text) {
+void Job::read_settings(const Bytes& payload) {
     std::map<std::string, std::string> given;
-    std::istringstream lines(std::string(text.begin(), text.end()));
-    for (std::string line; std::getline(lines, line);) {
-        const size_t space = std::min(line.find(' '), line.size() - 1);
-        if (!given.emplace(line.substr(0, space), line.substr(space + 1)).second) refuse("a key is given twice: " + line);
+    std::istringstream lines(std::string(payload.begin(), payload.end()));
+    std::string key, value;
+    while (std::getline(lines, key, ' ') && std::getline(lines, value)) {
+        if (!given.emplace(key, value).second) refuse(key + " is given twice");
     }
-    const auto take = [&given](const std::string& key, const std::string& fallback) {
+    if (!key.empty()) refuse("it has no value for " + key);
+    const auto take = [&given](const char* key, auto& to, auto least, auto most, int base = 10) {
         const auto found = given.extract(key);
-        return found.empty() ? fallback : found.mapped();
+        if (found.empty()) return;
+        std::istringstream text(found.mapped());
+        text >> std::setbase(base) >> to;
+        const bool whole = !text.fail() && text.peek() == EOF && found.mapped()[0] != '-' && found.mapped()[0] != ' ';
+        if (!whole || !(to >= least && to <= most)) refuse(std::string(key) + " cannot be " + found.mapped());
     };
-    const auto choose = [&take](const std::string& key, const std::string& fallback, const std::string& other) {
-        const std::string value = take(key, fallback);
-        return value == fallback || value == other ? value : (refuse(key + " cannot be " + value), value);
+    const auto choose = [&given](const char* key, std::string& to, const std::string& other) {
+        const auto found = given.extract(key);
+        if (!found.empty() && found.mapped() != to && found.mapped() != other) refuse(std::string(key) + " cannot be " + found.mapped());
+        if (!found.empty()) to = found.mapped();
     };
-    const auto number = [&take](const std::string& key, const std::string& fallback, double most, double least = 0) {
-        const std::string value = take(key, fallback);
-        char* end = nullptr;
-        const double found = strtod(value.c_str(), &end);
-        return !value.empty() && *end == 0 && found >= least && found <= most ? found : (refuse(key + " cannot be " + value), 0);
-    };
-    const auto whole = [&number](const std::string& key, const std::string& fallback, double most, double least = 0) {
-        const double found = number(key, fallback, most, least);
-        return found == std::floor(found) ? static_cast<uint64_t>(found) : (refuse(key + " is no whole number"), 0);
-    };
-    whole("schema", "none", 1, 1);
-    engine = choose("engine", "ncnn", "litert");
-    precision = choose("precision", "fp32", engine == "ncnn" ? "fp16" : "fp32");
-    delegate = choose("delegate", "xnnpack", engine == "litert" ? "builtin" : "xnnpack");
-    order = choose("order", "given", "shuffled");
-    threads = whole("threads", "1", 256, 1);
-    rounds = whole("rounds", "1", kMostExecutions, 1);
-    references = whole("references", "0", 1000);
-    given.emplace("mask", "0").first->second.insert(0, "0x");  // a hexadecimal number, as strtod knows it
-    mask = whole("mask", "", kMostWhole);
-    seed = whole("seed", "0", kMostWhole);
-    warmup_tolerance = number("warmup_tolerance", "0.02", 1);
-    warmup_most_s = number("warmup_most_s", "0.5", kDayS);
-    time_limit_s = number("time_limit_s", "0", 1000 * kDayS);
-    temperature_limit_c = number("temperature_limit_c", "0", 1000);
-    frequency_share = number("frequency_share", "0", 1);
-    cooldown_s = number("cooldown_s", "0", kDayS);
+    uint64_t schema = 0;
+    take("schema", schema, kSchema, kSchema);
+    if (schema != kSchema) refuse("its schema is not given");
+    choose("engine", engine, "litert");
+    choose("precision", precision, engine == "ncnn" ? "fp16" : "fp32");
+    choose("delegate", delegate, engine == "litert" ? "builtin" : "xnnpack");
+    choose("order", order, "shuffled");
+    take("threads", threads, 1u, 256u);
+    take("rounds", rounds, 1u, kMostExecutions);
+    take("references", references, 0u, kMostExecutions);
+    take("mask", mask, 0u, UINT64_MAX, 16);
+    take("seed", seed, 0u, UINT64_MAX);
+    take("warmup_tolerance", warmup_tolerance, 0, 1);
+    take("warmup_most_s", warmup_most_s, 0, kDayS);
+    take("time_limit_s", time_limit_s, 0, 1000 * kDayS);
+    take("temperature_limit_c", temperature_limit_c, 0, 1000);
+    take("frequency_share", frequency_share, 0, 1);
+    take("cooldown_s", cooldown_s, 0, kDayS);
     if (!given.empty()) refuse("unknown key " + given.begin()->first);
 }
 
-void Job::check_plan() const {
-    if (plan.empty() || references > plan.size()) refuse("it has no blocks, or fewer than references");
-    if (double(rounds) * double(plan.size()) * (1.0 + references) > kMostExecutions) refuse("it has too many blocks");
-    for (const PlannedBlock& block : plan) {
+void Job::read_plan(const Bytes& entries) {
+    for (Cursor fields{entries.data(), entries.size()}; fields.left > 0;) {
+        plan.push_back(fields.take<PlannedBlock>());
+        const PlannedBlock& block = plan.back();
         const bool runnable = block.runs >= 1 && block.runs <= kMostRuns && block.warmup_runs <= kMostRuns;
         if (!runnable || block.profiled > 1 || block.model >= models_.size()) refuse("its plan has a block that cannot be run");
     }
+    if (plan.empty() || references > plan.size()) refuse("it has no blocks, or fewer than references");
+    if (double(rounds) * double(plan.size()) * double(1 + references) > double(kMostExecutions)) refuse("it has too many blocks");
 }
 
 std::vector<Execution> Job::executions() const {
     std::vector<Execution> all;
     std::vector<uint32_t> others(plan.size() - references);
     for (uint32_t round = 0; round < rounds; ++round) {
-        std::iota(others.begin(), others.end(), references);
+        std::iota(others.begin(), others.end(), static_cast<uint32_t>(references));
         uint64_t state = seed + round;
         for (size_t place = others.size(); order == "shuffled" && place-- > 1;) {
             uint64_t mixed = state += 0x9e3779b97f4a7c15u;

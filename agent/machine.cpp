@@ -8,8 +8,8 @@
 #include <sstream>
 #include "agent.h"
 
-#ifndef AGENT_NEEDS_ISA  // what the build lets the compiler take for granted
-#define AGENT_NEEDS_ISA ""
+#ifndef POCKETNAS_NEEDS_ISA  // what the build lets the compiler take for granted
+#define POCKETNAS_NEEDS_ISA ""
 #endif
 
 constexpr uint64_t kMillisecondNs = 1000000, kLookEveryNs = 500 * kMillisecondNs, kWakeNs = 50 * kMillisecondNs;
@@ -89,7 +89,7 @@ std::string isa() {
 }
 
 void require_isa() {
-    std::istringstream needed(AGENT_NEEDS_ISA);
+    std::istringstream needed(POCKETNAS_NEEDS_ISA);
     for (std::string word; needed >> word;) {
         if ((" " + isa() + " ").find(" " + word + " ") != std::string::npos) continue;
         throw Failure("UNKNOWN_ISA", "the program needs " + word + " and the processor has " + isa());

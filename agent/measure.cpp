@@ -58,23 +58,22 @@ static void profile_runs(LoadedModel& model, std::vector<uint64_t>& sample_ns, P
 static void put_operator(Bytes& payload, const Profile& profile, size_t index) {
     const std::string name = profile[0][index].name.substr(0, UINT16_MAX), kind = profile[0][index].kind.substr(0, UINT16_MAX);
     put(payload, static_cast<uint16_t>(name.size()), static_cast<uint16_t>(kind.size()), static_cast<uint32_t>(profile.size()));
-    put_bytes(payload, name.data(), name.size());
-    put_bytes(payload, kind.data(), kind.size());
+    put_text(payload, name + kind);
     for (const std::vector<OperatorTime>& run : profile) put(payload, run[index].ns);
 }
 
-Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, const Machine& machine, uint64_t deadline_raw_ns) {
-    const uint64_t cooled_ns = machine.cool_down(job, deadline_raw_ns);
+Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, const Machine& machine, uint64_t deadline_ns) {
+    const uint64_t cooled_ns = machine.cool_down(job, deadline_ns);
     std::vector<uint64_t> sample_ns(block.runs);  // touched before the clock runs
     Profile profile(1);
-    const uint32_t warmup_runs = warm_up(job, block.warmup_runs, model, deadline_raw_ns);
+    const uint32_t warmup_runs = warm_up(job, block.warmup_runs, model, deadline_ns);
     const int32_t core = sched_getcpu();
     const uint32_t khz_before = machine.khz(core);
     rusage before{}, after{};
     getrusage(RUSAGE_SELF, &before);
     const uint64_t started_raw_ns = raw_ns(), started_unix_ns = clock_ns(CLOCK_REALTIME);
-    if (block.profiled) profile_runs(model, sample_ns, profile, deadline_raw_ns);
-    else time_runs(model, sample_ns, deadline_raw_ns);
+    if (block.profiled) profile_runs(model, sample_ns, profile, deadline_ns);
+    else time_runs(model, sample_ns, deadline_ns);
     getrusage(RUSAGE_SELF, &after);
     const std::vector<int32_t> millidegrees = machine.millidegrees();
     Bytes payload;

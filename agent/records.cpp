@@ -17,14 +17,6 @@ void tell(const Bytes& frame) {
     if (!write_all(STDOUT_FILENO, frame)) request_stop();
 }
 
-Bytes error_payload(uint32_t position, uint32_t round, uint32_t entry, const Failure& failure) {
-    const std::string text = std::string(failure.reason) + " " + failure.what();
-    Bytes payload;
-    put(payload, position, round, entry);
-    put_bytes(payload, text.data(), text.size());
-    return payload;
-}
-
 Records::Records(const char* path, uint32_t& sequence, uint32_t job_id)
     : file_(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644)), sequence_(sequence) {
     const uint32_t from = sequence;
@@ -60,8 +52,7 @@ void Records::append(FrameType type, const Bytes& payload) {
     const Bytes frame = make_frame(sequence_, type, payload);
     if (!write_all(file_.descriptor, frame)) {
         const Failure full = storage_failure("a record cannot be written");
-        if (ftruncate(file_.descriptor, static_cast<off_t>(bytes_)) != 0) throw storage_failure("a part of a record cannot be cut off");
-        throw full;
+        throw ftruncate(file_.descriptor, static_cast<off_t>(bytes_)) == 0 ? full : storage_failure("a part of a record cannot be cut off");
     }
     bytes_ += frame.size();
     ++sequence_;
