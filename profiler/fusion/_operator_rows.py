@@ -14,8 +14,9 @@ from profiler.network import AvgPool2d, Conv2d, MaxPool2d, Network, TensorSpec, 
 from profiler.runtimes.operator_profile import OperatorTime
 from profiler.workload import Dtype, Workload
 
-_LAYOUT_ROW = re.compile(r"^Reorder(In|Out)put$|^transpose\b", re.IGNORECASE)
-"""Rows that only turn data: ONNX Runtime's around its blocked convolutions, and those of what reads a probe."""
+_LAYOUT_ROW = re.compile(r"^Reorder(In|Out)put$|^transpose\b|^(Permute|Reshape|Split)$", re.IGNORECASE)
+"""Rows that only turn data: ONNX Runtime's around its blocked convolutions, ncnn's between layouts and for tensors that
+several layers read, and those of what reads a probe."""
 
 _MAP_RANK = 4
 
@@ -117,7 +118,8 @@ def _read_on(network: Network) -> Network:
     """Return a network whose maps are read by something else, as inside of larger ones.
 
     ONNX Runtime leaves an operator of several steps, such as hard-swish, apart where it gives an output of the
-    network. What reads is a transpose: nothing fuses with it, and each runtime names its row by that word.
+    network. What reads is a transpose: nothing fuses with it, and runtimes name its row by that word, or ncnn
+    by Permute.
     """
     turned = {name: f"read/{name}" for name in network.outputs if len(network.tensors[name].shape) == _MAP_RANK}
     readers = [Transpose(reader, (name,), (0, 3, 1, 2)) for name, reader in turned.items()]

@@ -49,6 +49,13 @@ def test_profiles_find_the_built_in_rules_of_onnxruntime_and_pads() -> None:
 
 
 @pytest.mark.slow
+def test_profiles_find_the_built_in_rules_of_ncnn() -> None:
+    found = profiled(HostDevice(name="host-ncnn", runtime="ncnn"))
+    assert set(found.values()) == {"fused", "apart"}
+    assert {chain for chain, verdict in found.items() if verdict == "fused"} == FUSION_RULES["ncnn"].chains
+
+
+@pytest.mark.slow
 def test_profiles_find_the_built_in_rules_of_litert_but_for_clamped_sums() -> None:
     found = profiled(LITERT)
     assert set(found.values()) == {"fused", "apart"}
