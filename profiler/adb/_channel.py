@@ -55,6 +55,10 @@ class Channel(ABC):
     def has_input(self) -> bool:
         """Say whether the other side has sent something already."""
 
+    def extend(self, deadline: Deadline) -> None:
+        """Set another moment by which everything on it must have ended."""
+        self.deadline = deadline
+
     @abstractmethod
     def close(self) -> None:
         """Close it; may be called again."""

@@ -70,6 +70,10 @@ class RemoteProcess:
                 raise DeviceTimeoutError(err.serial, err.timeout_s, problem) from err
             raise
 
+    def extend(self, timeout_s: float) -> None:
+        """Give it so many seconds from now, whatever it was given before."""
+        self._channel.extend(Deadline.after(timeout_s))
+
     def kill(self) -> bool:
         """End the command on the device, with all that it started; True when it is known to be gone."""
         self._over = True

@@ -106,7 +106,7 @@ class DirectTransport(Transport):
         with ExitStack() as holding:
             holding.enter_context(self._held(deadline))
             info = with_reconnects(lambda: self._open_stream(service), deadline if again else None)
-            return _DirectChannel(self._io, info, deadline, self._drop, holding.pop_all().close)
+            return _DirectChannel(self._io, self._link, info, deadline, self._drop, holding.pop_all().close)
 
     @contextmanager
     def _held(self, deadline: Deadline) -> Iterator[None]:
@@ -180,10 +180,16 @@ class _DirectChannel(Channel):
     """A stream of the connection, which it has for itself until it is closed."""
 
     def __init__(
-        self, io: PacketIO, info: Any, deadline: Deadline, drop: Callable[[], None], release: Callable[[], None]
+        self,
+        io: PacketIO,
+        link: Link,
+        info: Any,
+        deadline: Deadline,
+        drop: Callable[[], None],
+        release: Callable[[], None],
     ) -> None:
         super().__init__(deadline)
-        self._io, self._info, self._drop, self._release = io, info, drop, release
+        self._io, self._link, self._info, self._drop, self._release = io, link, info, drop, release
         self._packets: deque[bytes] = deque()
         self._ended = self._closed = False
 
@@ -201,6 +207,10 @@ class _DirectChannel(Channel):
             self._send(constants.WRTE, view[start : start + self._io.max_payload])
             while not self._ended and self._step() != constants.OKAY:
                 pass
+
+    def extend(self, deadline: Deadline) -> None:
+        super().extend(deadline)
+        self._link.deadline = deadline
 
     def has_input(self) -> bool:
         return bool(self._arrived or self._packets) or self._ended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from profiler.adb.quoting import DEFAULT_FOLDER, command_line, remote_folder_path
@@ -66,6 +66,31 @@ class RemoteFolder:
         """
         hashes = _Hashes(source)
         target = f"{self.path}/{hashes.sha256[:_NAME_CHARS]}{'.x' if executable else ''}"
+        return self._put_at(target, source, hashes, executable=executable, timeout_s=timeout_s)
+
+    def put_bundle(self, files: Mapping[str, bytes], key: str, *, timeout_s: float = 300.0) -> str:
+        """Have executable files on the device under their own names, in a folder of theirs; return that folder.
+
+        Each goes as with `put`; what is there already is not sent again.
+
+        Args:
+            files: Content by name.
+            key: What tells this bundle from all others, such as a hash of names and contents; names the folder.
+            timeout_s: How long one try of one file may take.
+
+        Raises:
+            DeviceStorageError, TransferError, DeviceError: As for put.
+        """
+        folder = f"{self.path}/{key}"
+        targets = {f"{folder}/{name}": content for name, content in files.items()}
+        if not self._verified.issuperset(targets):
+            self._transport.shell(command_line("mkdir", "-p", folder), check=True)
+        for target, content in targets.items():
+            if target not in self._verified:
+                self._put_at(target, content, _Hashes(content), executable=True, timeout_s=timeout_s)
+        return folder
+
+    def _put_at(self, target: str, source: Path | bytes, hashes: _Hashes, *, executable: bool, timeout_s: float) -> str:
         if target in self._verified or self._is_there(target, hashes):
             return target
         self._require_room(hashes.size_bytes)

@@ -111,7 +111,7 @@ class JobRun:
         self._site.put(self._job.to_bytes())
         stumbles = 0
         while self._left():
-            reached = self._sequence
+            reached = self._position
             stop = yield from self._follow()
             if not self._left() or self._limited():
                 return
@@ -120,7 +120,7 @@ class JobRun:
             yield from self._catch_up()
             if not self._left():
                 return
-            stumbles = 0 if self._sequence > reached else stumbles + 1
+            stumbles = 0 if self._position > reached else stumbles + 1
             # Whoever is silent while its records grow is not busy with one block: the way here is in disorder.
             silent = stop.silent and self._position == told
             blamed = self._blamed(stop.end, silent=silent, booted=booted)
@@ -178,6 +178,8 @@ class JobRun:
                 outcome = self._take(frame) if frame.sequence >= self._sequence else None
                 if outcome is not None:
                     yield outcome
+        # What is damaged there, or was taken away, the agent numbers anew.
+        self._sequence = reader.next_sequence
 
     def _take(self, frame: Frame) -> Outcome | None:
         """Take a frame in, and return the outcome that it brings.

@@ -1,7 +1,6 @@
-"""The adb backend: a phone over ADB, with models in a benchmark program that ends after each.
+"""The adb backend: a phone over ADB; what runs the models there is a runner's part.
 
-How a phone is made ready and left, and what can happen in a block, is profiler.backends.android's part; what the
-program says is the tool's.
+How a phone is made ready and left, and what can happen on it, is profiler.backends.android's part.
 """
 
 from __future__ import annotations
@@ -11,35 +10,35 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self, cast, get_args
+from typing import ClassVar, Self, cast
 
 from profiler.adb import Transport, open_transport
 from profiler.backends.android import (
     HEALTH_PROBES,
     Patience,
-    PhoneBlock,
     PhoneFacts,
     PhoneHealth,
     PhoneSession,
     phone_checks,
 )
-from profiler.backends.base import Backend, BlockRequest, BlockResult, Check, DeviceFacts, Failure, FailureReason
+from profiler.backends.base import Backend, BlockRequest, BlockResult, Check, DeviceFacts
 from profiler.backends.lease import DeviceLease, Fence
+from profiler.backends.phone_agent_runner import PhoneAgentRunner
+from profiler.backends.phone_runner import PhoneRunner
+from profiler.backends.tool_runner import ToolRunner
 from profiler.devices import AdbDevice, PhoneDevice
 from profiler.errors import (
     ConfigError,
     DeviceError,
-    WorkloadFailedError,
 )
-from profiler.runtimes import ModelFiles
-from profiler.runtimes.phone_tools import PHONE_TOOLS
+from profiler.runtimes import AGENT_RUNTIMES
 from profiler.workload import Source
 
 _AUTHORIZE_S = 5.0
 
 
 class AdbBackend(Backend):
-    """A phone under one benchmark program; while one is open, no other job has the phone.
+    """A phone under one runtime; while one is open, no other job has the phone.
 
     Args:
         device: Its settings.
@@ -64,25 +63,23 @@ class AdbBackend(Backend):
         self.name = device.name
         self._device = device
         self._patience = patience or Patience()
-        self._tool = PHONE_TOOLS[device.runtime]
-        self.kernels_per_process = self._tool.kernels_per_process(device.accelerator)
-        self._files = ModelFiles(self._tool.model_runtime, self.files_bytes)
+        self._runner = self._make_runner()
+        self.kernels_per_process = self._runner.kernels_per_process
+        self.blocks_at_once = self._runner.blocks_at_once
         self._wait_s = wait_s
         self._lease = self._make_lease(wait_s)
         self._open = contextlib.ExitStack()
         self._opened: PhoneSession | None = None
-        self._blocks = 0
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
             opening.enter_context(self._lease)
-            program = self._read_program()
+            payload = self._runner.payload()
             transport = self._connect(opening)
             session = PhoneSession(
                 transport,
                 self._device,
-                self._tool,
-                program,
+                payload,
                 folder=self._folder(),
                 patience=self._patience,
                 ensure_held=self._lease.ensure_held,
@@ -90,7 +87,7 @@ class AdbBackend(Backend):
             )
             self._opened = opening.enter_context(session)
             opening.callback(self._close_session)
-            self.source: Source = "emulated" if session.facts.emulated else "measured"
+            self.source: Source = self.source_on(session.facts)
             self._open = opening.pop_all()
         return self
 
@@ -119,12 +116,16 @@ class AdbBackend(Backend):
             cores=len(found.cores) or len(session.cores or (0,)),
             memory_bytes=found.memory_bytes or 0,
             system=found.system,
-            runtime=self._tool.name,
-            runtime_version=session.version,
+            runtime=device.runtime,
+            runtime_version=self._runner.version,
             threads=device.threads,
             accelerator=device.accelerator + chip,
             cpus=",".join(map(str, session.cores or ())),
         )
+
+    def source_on(self, facts: PhoneFacts) -> Source:
+        """Return what latencies are on a phone that says this of itself."""
+        return self._runner.emulated_source if facts.emulated else "measured"
 
     def phone_facts(self) -> PhoneFacts:
         """Return all that the phone said of itself when it was opened, or when it last booted."""
@@ -144,21 +145,8 @@ class AdbBackend(Backend):
         return phone_checks(session.facts, self.health(), cores=session.cores, now_unix_s=time.time())
 
     def run_blocks(self, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
-        """Run blocks one by one, each in a process of its own on the phone."""
-        for request in requests:
-            yield self._run_block(request)
-
-    def _run_block(self, request: BlockRequest) -> BlockResult:
-        """Run one block; whatever the workload did is its result."""
-        started_unix_s = time.time()
-        self._blocks += 1
-        try:
-            self._lease.ensure_held()
-            model = self._files.file(request.workload).content
-            occasion = request.occasion or f"block {self._blocks}"
-            return PhoneBlock(self._session, self._device, self._tool, request, occasion).run(model)
-        except WorkloadFailedError as err:
-            return BlockResult(request, (), _failure(err), started_unix_s)
+        """Run blocks as the runtime does: one process each, or all in one job of the agent."""
+        yield from self._runner.run_blocks(self._session, requests)
 
     @property
     def _session(self) -> PhoneSession:
@@ -181,8 +169,13 @@ class AdbBackend(Backend):
         transport = open_transport(self._adb_device.serial, authorize_timeout_s=max(_AUTHORIZE_S, self._wait_s))
         return opening.enter_context(transport)
 
+    def _make_runner(self) -> PhoneRunner:
+        if self._device.runtime in AGENT_RUNTIMES:
+            return PhoneAgentRunner(self._device, self.files_bytes)
+        return ToolRunner(self._device, self.files_bytes, self._read_program)
+
     def _read_program(self) -> bytes:
-        """Return the program that runs models."""
+        """Return the program that the user brings."""
         path = Path(self._adb_device.program or "")
         try:
             return path.read_bytes()
@@ -196,9 +189,3 @@ class AdbBackend(Backend):
     @property
     def _adb_device(self) -> AdbDevice:
         return cast(AdbDevice, self._device)
-
-
-def _failure(error: WorkloadFailedError) -> Failure:
-    known = get_args(FailureReason)
-    reason = cast(FailureReason, error.reason) if error.reason in known else "INVALID_OUTPUT"
-    return Failure(reason, error.detail, error.signal)

@@ -109,7 +109,7 @@ def _phone(device: AdbDevice, seen: Glance) -> Glance:
     facts, health = read_facts(answers), read_health(answers)
     return replace(
         seen,
-        source="emulated" if facts.emulated else "measured",
+        source=AdbBackend(device).source_on(facts),
         phone=facts,
         health=health,
         checks=phone_checks(facts, health, cores=facts.cores, now_unix_s=time.time()),

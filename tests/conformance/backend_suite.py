@@ -76,7 +76,7 @@ class BackendConformance:
     def test_says_what_it_is(self, backend: Backend, device: Device) -> None:
         facts = backend.facts()
         assert backend.name == device.name
-        assert backend.source in ("measured", "emulated")
+        assert backend.source in ("measured", "emulated", "emulated-isa")
         assert facts.processor and facts.system and facts.runtime_version and facts.accelerator
         assert facts.runtime == self.runtime_name
         assert facts.cores >= 1 and facts.threads >= 1 and facts.memory_bytes > 2**20

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from profiler.backends import BACKENDS
-from profiler.devices import DEVICE_MODELS
+from profiler.devices import DEVICE_MODELS, HOST_RUNTIMES, PHONE_RUNTIMES
 from profiler.runtimes import RUNTIMES
 from profiler.runtimes.host_worker.serve import ENGINES, PROFILERS
-from profiler.runtimes.phone_tools import PHONE_TOOLS
 from tests.conformance.backend_suite import BackendConformance
 
 
@@ -26,8 +25,8 @@ def test_every_backend_and_runtime_has_a_conformance_class() -> None:
         importlib.import_module(f"tests.conformance.{path.stem}")
     tested = set(_concrete(BackendConformance))
     assert {kind.backend_name for kind in tested} == set(BACKENDS)
-    assert {kind.runtime_name for kind in tested if kind.backend_name == "host"} == set(RUNTIMES)
-    assert {kind.runtime_name for kind in tested if kind.backend_name == "emulated"} == set(PHONE_TOOLS)
+    assert {kind.runtime_name for kind in tested if kind.backend_name == "host"} == set(HOST_RUNTIMES)
+    assert {kind.runtime_name for kind in tested if kind.backend_name == "emulated"} == set(PHONE_RUNTIMES)
 
 
 def test_every_backend_has_settings() -> None:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from profiler.adb import command_line
 from profiler.backends.android.checks import LEAST_STORAGE_BYTES, battery_check
+from profiler.backends.android.cooling import cool_down
 from profiler.backends.android.health import BLOCK_PROBES, BRIEF_PROBES, PhoneHealth, read_health
+from profiler.backends.android.phone_program import PhoneProgram
 from profiler.backends.android.probes import ProbeScript, line
+from profiler.backends.android.refusals import require_allowed
 from profiler.backends.android.session import PhoneSession
 from profiler.backends.base import BlockRequest, BlockResult, Check
 from profiler.devices import PhoneDevice
@@ -25,11 +27,9 @@ from profiler.errors import (
     CommandFailedError,
     DeviceError,
     DeviceOfflineError,
-    DeviceRefusedError,
     DeviceStorageError,
     DeviceTimeoutError,
     ProgramRemovedError,
-    RuntimeNotSupportedError,
     TransferError,
     WorkloadFailedError,
 )
@@ -41,9 +41,6 @@ _MOST_COOLINGS = 2
 """How often a throttled block is cooled down for and done again.  Source: AndroidX benchmark."""
 _LOOKING_S = 5.0
 """What the looks before and after the program may take at most, beyond the block's own time."""
-_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
-_REFUSAL = re.compile(r"[Pp]ermission denied|can't execute|not executable|Operation not permitted")
-_UNLINKED = re.compile(r"CANNOT LINK EXECUTABLE.{0,200}")
 
 
 @dataclass(frozen=True)
@@ -71,15 +68,22 @@ class PhoneBlock:
     Args:
         session: The phone.
         device: How models are to be run there.
-        tool: The program that runs them.
+        tool: What the program is that runs them.
+        program: The program, on the phone.
         request: The block.
         occasion: Names this block among all others on the phone.
     """
 
     def __init__(
-        self, session: PhoneSession, device: PhoneDevice, tool: PhoneTool, request: BlockRequest, occasion: str
+        self,
+        session: PhoneSession,
+        device: PhoneDevice,
+        tool: PhoneTool,
+        program: PhoneProgram,
+        request: BlockRequest,
+        occasion: str,
     ) -> None:
-        self._session, self._device, self._tool = session, device, tool
+        self._session, self._device, self._tool, self._program = session, device, tool, program
         self._request, self._occasion = request, occasion
 
     def run(self, model: bytes) -> BlockResult:
@@ -116,7 +120,7 @@ class PhoneBlock:
                 status = attempt.after.thermal_status
                 detail = f"throttled by heat ({status}) in {coolings} tries, with {cooled_s:g} s of cooling between"
                 raise WorkloadFailedError("THROTTLED", detail)
-            cooled_s += self._cool_down()
+            cooled_s += cool_down(self._session)
 
     def _attempt(self, model: bytes) -> _Attempt:
         """Send the model, run the program between two looks at the phone, and fetch what it wrote."""
@@ -137,7 +141,7 @@ class PhoneBlock:
         if not code.isdigit():
             raise WorkloadFailedError("INVALID_OUTPUT", "the output of the phone's shell is cut")
         log = found.get("log", b"").decode(errors="replace")
-        self._require_allowed(int(code), log)
+        require_allowed(self._device.name, self._tool.name, self._session.folder.path, int(code), log)
         files = self._fetch(self._tool.result_files(run)) if int(code) == 0 else {}
         end = ToolEnd(int(code), log, files)
         return _Attempt(run, end, _health(found, "before_"), _health(found, "after_"), started_unix_s)
@@ -162,7 +166,7 @@ class PhoneBlock:
         name = hashlib.sha256(self._occasion.encode()).hexdigest()[:16]
         return ToolRun(
             serial=self._device.name,
-            program=self._session.program_path,
+            program=self._program.path,
             model=model_path,
             results=f"{self._session.folder.path}/run-{name}",
             threads=device.threads,
@@ -201,23 +205,6 @@ class PhoneBlock:
                 found[path] = self._session.transport.read_file(path, timeout_s=self._session.patience.answer_s)
         return found
 
-    def _require_allowed(self, code: int, log: str) -> None:
-        """Refuse to go on where the phone does not run our program at all.
-
-        Raises:
-            DeviceRefusedError: It may not be executed.
-            RuntimeNotSupportedError: It needs a library that the phone does not have.
-            ProgramRemovedError: It is not there.
-        """
-        if unlinked := _UNLINKED.search(log):
-            raise RuntimeNotSupportedError(self._device.name, self._tool.name, f"the phone says: {unlinked[0]}")
-        if code == _NOT_EXECUTABLE and _REFUSAL.search(log):
-            said = " ".join(log.split())[-200:]
-            problem = f"does not let our program run from {self._session.folder.path} (noexec or a policy): {said}"
-            raise DeviceRefusedError(self._device.name, problem)
-        if code == _NOT_FOUND:
-            raise ProgramRemovedError(self._device.name, self._session.folder.path)
-
     def _come_back(self, error: DeviceError, losses: int) -> None:
         """Come back to a phone that went away in a block.
 
@@ -240,18 +227,6 @@ class PhoneBlock:
         if any(self._session.has_booted_anew(look.boot_id) for look in (attempt.before, attempt.after)):
             self._session.recover()
             raise WorkloadFailedError("UNEXPECTED_REBOOT", "the phone had booted before the block")
-
-    def _cool_down(self) -> float:
-        """Wait until the phone throttles no more, and return the seconds slept.
-
-        Raises:
-            WorkloadFailedError: It does not cool down.
-        """
-        patience = self._session.patience
-        for slept_s in patience.moments(patience.cooldown_s, patience.cooldown_look_every_s):
-            if not self._session.health(BRIEF_PROBES).throttles:
-                return slept_s
-        raise WorkloadFailedError("THROTTLED", f"the phone did not cool down within {patience.cooldown_s:g} s")
 
     def _result(self, attempt: _Attempt, cooled_s: float) -> BlockResult:
         """Return what a calm attempt tells.

@@ -29,6 +29,7 @@ FACT_PROBES: Mapping[str, str] = {
     "cpuinfo": silent("cat /proc/cpuinfo"),
     "meminfo": silent("cat /proc/meminfo"),
     "boot_id": silent("cat /proc/sys/kernel/random/boot_id"),
+    "page_size": silent("getconf PAGE_SIZE"),
 }
 """What is asked once, when a phone is opened."""
 
@@ -112,6 +113,7 @@ class PhoneFacts:
         memory_bytes: Memory that the system has.
         boot_id: Changes at each boot.
         emulated: Whether it says itself that it is no real phone.
+        page_size: Bytes of a page of memory.
     """
 
     model: str | None
@@ -129,6 +131,7 @@ class PhoneFacts:
     memory_bytes: int | None
     boot_id: str | None
     emulated: bool
+    page_size: int | None = None
 
     @property
     def processor(self) -> str:
@@ -156,6 +159,7 @@ def read_facts(answers: Mapping[str, bytes]) -> PhoneFacts:
         return next((properties[name] for name in names if properties.get(name)), None)
 
     sdk = properties.get("ro.build.version.sdk", "")
+    page_size = line(answers.get("page_size"))
     abis = first("ro.product.cpu.abilist", "ro.product.cpu.abi") or ""
     return PhoneFacts(
         model=first("ro.product.model"),
@@ -173,6 +177,7 @@ def read_facts(answers: Mapping[str, bytes]) -> PhoneFacts:
         memory_bytes=memory.total_bytes if memory else None,
         boot_id=line(answers.get("boot_id")) or None,
         emulated=_is_emulated(properties),
+        page_size=int(page_size) if page_size.isascii() and page_size.isdigit() else None,
     )
 
 

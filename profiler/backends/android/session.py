@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from profiler.adb import RemoteFolder, Transport
 from profiler.backends.android.affinity import affinity_mask, chosen_cores
-from profiler.backends.android.elf import abi_of
 from profiler.backends.android.facts import FACT_PROBES, PhoneFacts, read_facts
 from profiler.backends.android.health import BRIEF_PROBES, PhoneHealth, read_health
 from profiler.backends.android.model_shelf import ModelShelf
@@ -24,9 +22,7 @@ from profiler.errors import (
     DeviceOfflineError,
     DeviceTimeoutError,
     LeaseLostError,
-    RuntimeNotSupportedError,
 )
-from profiler.runtimes.phone_tools import PhoneTool
 
 _BOOT_PROBES: Mapping[str, str] = {
     "boot_id": BRIEF_PROBES["boot_id"],
@@ -34,6 +30,16 @@ _BOOT_PROBES: Mapping[str, str] = {
     "sdk": silent("getprop ro.build.version.sdk"),
 }
 _GONE = (DeviceOfflineError, DeviceTimeoutError)
+
+
+class Payload(Protocol):
+    """What of ours has to be on a phone."""
+
+    def require_fits(self, serial: str, facts: PhoneFacts) -> None:
+        """Raise RuntimeNotSupportedError where it cannot run there."""
+
+    def put(self, folder: RemoteFolder) -> None:
+        """Have it in our folder."""
 
 
 class PhoneSession:
@@ -44,8 +50,7 @@ class PhoneSession:
     Args:
         transport: The way to the phone.
         device: What is to be run, and how.
-        tool: What the program is.
-        program: The program itself.
+        payload: The program that runs it.
         folder: Our folder on the phone.
         patience: How long to wait for the phone.
         ensure_held: Raises LeaseLostError when the phone is another job's by now: its processes and files are not
@@ -56,20 +61,18 @@ class PhoneSession:
         transport: The way to the phone.
         patience: How long to wait for it.
         folder: Our folder on the phone.
+        ensure_held: Raises LeaseLostError when the phone is another job's by now.
         models: Models on it.
         settings: Its settings.
         facts: What it is.
         cores: Cores that the program is bound to; None when it is not.
-        program_path: The program there.
-        version: The program's version.
     """
 
     def __init__(
         self,
         transport: Transport,
         device: PhoneDevice,
-        tool: PhoneTool,
-        program: bytes,
+        payload: Payload,
         *,
         folder: str,
         patience: Patience,
@@ -79,18 +82,16 @@ class PhoneSession:
         self.transport, self.patience = transport, patience
         self.folder = RemoteFolder(transport, folder)
         self.models = ModelShelf(self.folder, shelf_bytes)
-        self.version = tool.version(program, hashlib.sha256(program).hexdigest())
-        self._device, self._tool, self._program = device, tool, program
-        self._ensure_held = ensure_held
+        self._device, self._payload = device, payload
+        self.ensure_held = ensure_held
         self.facts: PhoneFacts
         self.settings: PhoneSettings
         self.cores: tuple[int, ...] | None
-        self.program_path: str
 
     def __enter__(self) -> Self:
         self._await_boot(self.ask(_BOOT_PROBES))
         self.facts = read_facts(self.ask(FACT_PROBES))
-        self._require_fitting_program()
+        self._payload.require_fits(self.transport.serial, self.facts)
         self.settings = PhoneSettings(self.transport, self.folder, self.facts.sdk)
         with contextlib.ExitStack() as undoing:
             undoing.push(self)
@@ -102,7 +103,7 @@ class PhoneSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._ensure_held()
+            self.ensure_held()
         except LeaseLostError:
             return
         problems: list[DeviceError] = []
@@ -148,7 +149,7 @@ class PhoneSession:
             LeaseLostError: It is another job's by now.
             DeviceError: It did not come back in time, or did not complete its boot.
         """
-        self._ensure_held()
+        self.ensure_held()
         known = self.facts.boot_id
         if self.has_booted_anew(self._await_boot(self._await_answer())):
             self.facts = read_facts(self.ask(FACT_PROBES))
@@ -164,7 +165,7 @@ class PhoneSession:
             LeaseLostError: The phone is another job's by now.
             DeviceError: Something cannot be ended, or the phone cannot be reached.
         """
-        self._ensure_held()
+        self.ensure_held()
         end_leftovers(self.transport, self.folder.path)
 
     def prepare(self) -> None:
@@ -179,7 +180,7 @@ class PhoneSession:
         self.models.clear()
         self.folder.make()
         self.settings.apply()
-        self.program_path = self.folder.put(self._program, executable=True)
+        self._payload.put(self.folder)
         self.cores = self._usable(chosen_cores(self._device.cpus, self._device.threads, self.facts))
 
     def has_booted_anew(self, boot_id: str | None) -> bool:
@@ -224,17 +225,3 @@ class PhoneSession:
                 last = err
         problem = f"did not come back within {self.patience.return_s:g} s; check its cable and that it is on"
         raise DeviceOfflineError(self.transport.serial, problem) from last
-
-    def _require_fitting_program(self) -> None:
-        """Refuse a program that cannot run there, before it is sent.
-
-        Raises:
-            RuntimeNotSupportedError: It is no program, is built for another processor, or is too old.
-        """
-        abi, serial, name = abi_of(self._program), self.transport.serial, self._tool.name
-        if abi is None:
-            raise RuntimeNotSupportedError(serial, name, "the program is no ELF file; give one built for Android")
-        if self.facts.abis and abi not in self.facts.abis:
-            problem = f"the program is built for {abi}, and the phone runs {', '.join(self.facts.abis)}"
-            raise RuntimeNotSupportedError(serial, name, problem)
-        self._tool.require_flags(serial, self._program)

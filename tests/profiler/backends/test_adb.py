@@ -29,7 +29,7 @@ from profiler.errors import (
 from profiler.phone import Fault, Phone, PhoneClock, PhoneServer, load_phone
 from profiler.phone.files import SHELL_USER
 from profiler.phone.programs import Tool, virtual_program
-from profiler.runtimes import ModelFile, ModelFiles
+from profiler.runtimes import RUNTIMES, ModelFile, ModelFiles, write_model_file
 from profiler.workload import Workload
 from tests.adb_programs import adb_client, own_adb
 from tests.conformance.networks import inverted_residuals, tiny
@@ -238,7 +238,7 @@ def test_what_cannot_be_relied_on_is_no_result(bench: Bench, fault: Fault) -> No
 def test_a_model_too_large_for_the_phone_is_its_own_fault(bench: Bench) -> None:
     with bench.opened() as backend:
         data = bench.phone.files.mount_of("/data")
-        model = len(backend._files.file(LONG.workload).content)
+        model = len(write_model_file(RUNTIMES["litert"], LONG.workload).content)
         run(backend, TINY)
         data.used_bytes = data.size_bytes - (60 << 20)
         assert model < 60 << 20
