@@ -16,11 +16,14 @@ from profiler.agent import (
     AgentProcess,
     AgentSite,
     BlockRecord,
+    FrameReader,
     JobRun,
     Outcome,
     PlannedBlock,
     ProcessEnd,
     RandomWeights,
+    Record,
+    read_record,
 )
 from profiler.agent.job import Engine
 from profiler.errors import DeviceError
@@ -37,7 +40,7 @@ ReLU relu 1 1 b c
 """
 
 
-def agent_job(engine: Engine, *, rounds: int = 3, runs: int = 8, **settings: float) -> AgentJob:
+def agent_job(engine: Engine, *, rounds: int = 3, runs: int = 8, mask: int = 0) -> AgentJob:
     """Return a job of two convolutions, the first also as reference, the second also profiled."""
     models = [_ncnn(8), _ncnn(16)] if engine == "ncnn" else [_litert(8), _litert(16)]
     blocks = [PlannedBlock(0, 1, runs), PlannedBlock(1, 1, runs), PlannedBlock(1, 1, runs, profiled=True)]
@@ -47,12 +50,12 @@ def agent_job(engine: Engine, *, rounds: int = 3, runs: int = 8, **settings: flo
         accelerator,
         models,
         blocks,
+        mask=mask,
         rounds=rounds,
-        references=1,
         order="shuffled",
+        references=1,
         warmup_most_s=0.01,
-        **settings,
-    )  # type: ignore[arg-type]
+    )
 
 
 def _ncnn(channels: int) -> AgentModel:
@@ -146,6 +149,13 @@ class RemoteAgent(AgentSite):
     def run(self, job: AgentJob) -> list[Outcome]:
         """Run a job to its end."""
         return list(JobRun(self, job, block_timeout_s=30.0).outcomes())
+
+    def run_records(self) -> list[Record]:
+        """Return what the program has written down, all of which must be whole."""
+        reader = FrameReader()
+        records = [read_record(frame) for frame in reader.frames(self.stored())]
+        reader.finish()
+        return records
 
     def _ask_boot_id(self) -> str:
         return self._transport.shell("cat /proc/sys/kernel/random/boot_id").stdout

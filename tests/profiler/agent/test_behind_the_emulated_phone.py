@@ -16,9 +16,7 @@ from profiler.agent import (
     BlockRecord,
     EndRecord,
     FailedBlock,
-    FrameReader,
     JobRun,
-    read_record,
 )
 from profiler.agent.job import Engine
 from profiler.agent.records import STOPPED
@@ -75,13 +73,6 @@ def here(engine: Engine, bundles: Bundles) -> Iterator[tuple[RemoteAgent, PhoneS
         yield there
 
 
-def frames_of(content: bytes) -> list[object]:
-    reader = FrameReader()
-    records = [read_record(frame) for frame in reader.frames(content)]
-    reader.finish()
-    return records
-
-
 def points(agent: RemoteAgent, engine: Engine, count: int) -> list[int]:
     """Return places in what the agent tells of a job, from its first byte to its last record."""
     require_whole(agent_job(engine), agent.run(agent_job(engine)))
@@ -102,7 +93,7 @@ def test_every_processor_runs_it_and_is_told_apart(engine: Engine, cpu: str, bun
         assert "asimd" in isa
         assert ("asimddp" in isa, "fphp" in isa) == (cpu != "cortex-a53",) * 2
         assert ("i8mm" in isa, "sve" in isa) == (cpu == "max",) * 2
-        assert len(frames_of(agent.stored())) == len(job.executions()) + 2
+        assert len(agent.run_records()) == len(job.executions()) + 2
 
 
 def test_records_tell_of_the_phone(engine: Engine, here: tuple[RemoteAgent, PhoneServer]) -> None:
@@ -148,7 +139,7 @@ def test_a_restart_fails_its_block_and_the_rest_is_done(engine: Engine, here: tu
     agent, served = here
     job = agent_job(engine)
     place = points(agent, engine, 2)[1]
-    struck = []
+    struck: list[int] = []
 
     def reboot(read: int, data: bytes) -> bytes:
         if not struck and read + len(data) >= place:
@@ -192,7 +183,7 @@ def test_it_ends_soon_when_told_to(engine: Engine, here: tuple[RemoteAgent, Phon
         while channel.read():
             pass
         assert time.monotonic() - asked_s < 2.0
-    last = frames_of(agent.stored())[-1]
+    last = agent.run_records()[-1]
     assert isinstance(last, EndRecord) and last.reason == STOPPED
 
 
