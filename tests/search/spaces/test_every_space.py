@@ -27,7 +27,7 @@ from tests.search.spaces.every_space import CLASSES, EVERY_SPACE, IMAGE, Instanc
 
 DATA = stripes_data()
 SEEDS = st.integers(0, 2**32 - 1)
-FUSERS = {runtime: Fuser(FUSION_RULES[runtime]) for runtime in ("litert", "onnxruntime")}
+FUSERS = {runtime: Fuser(FUSION_RULES[runtime]) for runtime in ("litert", "onnxruntime", "ncnn")}
 
 pytestmark = pytest.mark.parametrize("kind", EVERY_SPACE)
 
