@@ -36,24 +36,25 @@ static float random_value(uint32_t index) {
     return static_cast<float>(static_cast<int32_t>(bits)) / 2147483648.0f;
 }
 
-// Return a model as its frame holds it; with `made` false only look whether it could be.
+// Return a model as its frame holds it; with `made` false only see that it can be.
 static Model parse_model(const Bytes& payload, bool made) {
+    struct Segment { const uint8_t* literal; uint32_t count; float scale; };
+    std::vector<Segment> segments;
+    size_t bytes = 0;
     Cursor fields{payload.data(), payload.size()};
     const auto text_bytes = fields.take<uint32_t>();
     Model model{{reinterpret_cast<const char*>(fields.skip(text_bytes)), text_bytes}, {}};
     while (fields.left > 0) {
         const auto kind = fields.take<uint32_t>(), count = fields.take<uint32_t>();
         const float scale = kind == 0 ? 0 : fields.take<float>();
-        const uint8_t* literal = kind == 0 ? fields.skip(count) : nullptr;
         if (kind > 1 || !std::isfinite(scale)) refuse("a model has a segment that is neither literal nor random");
-        if (made && literal != nullptr) put_bytes(model.file, literal, count);
-        if (!made || literal != nullptr) continue;
-        const size_t end = model.file.size();
-        model.file.resize(end + count * sizeof scale);
-        for (uint32_t index = 0; index < count; ++index) {
-            const float value = random_value(index) * scale;
-            memcpy(model.file.data() + end + index * sizeof value, &value, sizeof value);
-        }
+        segments.push_back({kind == 0 ? fields.skip(count) : nullptr, count, scale});
+        bytes += kind == 0 ? count : count * sizeof scale;
+    }
+    if (made) model.file.reserve(bytes);  // at once, so that too much fails before any of it is made
+    for (const auto& [literal, count, scale] : made ? segments : std::vector<Segment>()) {
+        if (literal != nullptr) put_bytes(model.file, literal, count);
+        else for (uint32_t index = 0; index < count; ++index) put(model.file, random_value(index) * scale);
     }
     return model;
 }
