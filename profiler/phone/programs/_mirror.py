@@ -80,6 +80,14 @@ class Mirror:
             raise RuntimeError("nobody holds the mirror")
         return self._root.joinpath(*posixpath.normpath(path).strip("/").split("/"))
 
+    def most_file_bytes(self) -> int:
+        """Return how large a file may get that a program writes: as the largest that is no program, and what is free.
+
+        It is too much for smaller files, and right for the one that grows.
+        """
+        data = (same.size for same in self._known.values() if not same.node.mode & 0o111)
+        return max(data, default=0) + self._files.mount_of(PUSHED).free_bytes
+
     def show(self) -> None:
         """Bring what the system says, such as temperatures, up to the present."""
         for path in SHOWN:

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import resource
 import shutil
 import signal
 import subprocess
@@ -42,6 +43,7 @@ _SHOW_S = 0.5
 """How often temperatures and clocks are brought up to the present."""
 _ENDING_S = 0.005
 """How often a process that has closed its outputs is asked whether it has ended."""
+_MOST_LIMIT_BYTES = 1 << 60
 _LOADER_VARIABLES = ("LD_", "QEMU_")
 
 
@@ -114,6 +116,7 @@ class _Run:
         """
         with self._clocks_up(), self._mirror.held() as root, self._started(root) as process:
             strike(self._call.phone, self._line, 0)
+            self._limit_files(process)
             self._end_if_due(process)
             pipes = self._call.pipes
             pumps = {
@@ -184,6 +187,7 @@ class _Run:
             last_s = now_s
             if now_s - agreed_s >= _TICK_S:
                 self._mirror.agree()
+                self._limit_files(process)
                 agreed_s = now_s
             if now_s - shown_s >= _SHOW_S:
                 self._mirror.show()
@@ -210,6 +214,13 @@ class _Run:
                 if counted:
                     self._printed += len(data)
                     self._end_if_due(process)
+
+    def _limit_files(self, process: subprocess.Popen[bytes]) -> None:
+        """Let files grow no further than the phone has room; what would is an error of its write, EFBIG at that."""
+        most = min(self._mirror.most_file_bytes(), _MOST_LIMIT_BYTES)
+        with contextlib.suppress(ProcessLookupError):
+            _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, hard))
 
     def _end_if_due(self, process: subprocess.Popen[bytes]) -> None:
         """Let the script's signal end it when it has printed so much."""

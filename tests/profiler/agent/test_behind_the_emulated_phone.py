@@ -17,11 +17,12 @@ from profiler.agent import (
     EndRecord,
     FailedBlock,
     JobRun,
+    Outcome,
 )
 from profiler.agent.job import Engine
 from profiler.agent.records import STOPPED
 from profiler.agent.toolchains import ENGINES, Target
-from profiler.errors import ConfigError, DeviceBusyError
+from profiler.errors import ConfigError, DeviceBusyError, DeviceStorageError
 from profiler.phone import ContentPool, Fault, FaultKind, Phone, PhoneServer, load_phone
 from tests.profiler.agent.remote_agent import RemoteAgent, agent_job, require_whole
 
@@ -170,6 +171,17 @@ def test_cores_that_there_are_not_and_a_second_agent_are_refused(
             agent.run(agent_job(engine))
         served.phone.reboot()
     require_whole(agent_job(engine), agent.run(agent_job(engine)))
+
+
+def test_a_full_phone_is_said_and_what_was_whole_is_kept(engine: Engine, here: tuple[RemoteAgent, PhoneServer]) -> None:
+    agent, served = here
+    served.phone.faults.add(Fault("storage_full", match="run job records", at_run=0, free_bytes=1500))
+    told: list[Outcome] = []
+    job = agent_job(engine, rounds=400)
+    with pytest.raises(DeviceStorageError):
+        for outcome in JobRun(agent, job, block_timeout_s=30.0).outcomes():
+            told.append(outcome)
+    assert told and all(isinstance(outcome, BlockRecord) for outcome in told)
 
 
 def test_it_ends_soon_when_told_to(engine: Engine, here: tuple[RemoteAgent, PhoneServer]) -> None:

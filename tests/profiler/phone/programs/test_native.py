@@ -228,10 +228,21 @@ def test_faults_strike_it(bench: Bench) -> None:
     _wait(lambda: not alive())
 
 
-def test_a_full_phone_keeps_what_fits(bench: Bench) -> None:
+def test_a_full_phone_lets_files_grow_no_further(bench: Bench) -> None:
     bench.phone.faults.add(Fault("storage_full", match="probe tick", times=1, at_run=0, free_bytes=10))
-    assert bench("./probe tick out 4 0")[1].count("tick") == 4
+    code, out, _ = bench("./probe tick out 40 20")
+    assert code == 128 + signal.SIGXFSZ and out.startswith("tick 0\n") and out.count("tick") < 40
     assert bench.read("out") == "tick 0\ntic"
+
+
+def test_what_was_written_before_the_phone_was_full_is_kept_as_far_as_it_fits(bench: Bench) -> None:
+    bench("./probe tick out 60 50 > /dev/null & true")
+    bench.wait_for("out", "tick 2\n")
+    data = bench.phone.files.mount_of("/data")
+    data.used_bytes = data.size_bytes
+    _wait(lambda: not alive())
+    lines = bench.read("out").splitlines()
+    assert lines and lines[:-1] == [f"tick {number}" for number in range(len(lines) - 1)]
 
 
 def test_what_cannot_run_is_said_in_one_line(
