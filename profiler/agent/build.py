@@ -105,7 +105,7 @@ def built_agent(engine: Engine, target: Target, progress: Progress = unseen) -> 
         AgentBuildError: It cannot be built.
         ConfigError: $ANDROID_NDK_HOME names no NDK.
     """
-    source, version = _source_hash(engine), engine_version(engine)
+    source, version = _source_hash(engine, agent_folder()), engine_version(engine)
     for build in cached_builds():
         if (build.engine, build.target, build.source, build.engine_version) == (engine, target, source, version):
             return build
@@ -139,14 +139,16 @@ def build_agent(
         ConfigError: The toolchain cannot build it.
     """
     chain = choose_toolchain(toolchain, engine, target)
-    place = cache_folder() / "builds" / f"{engine}-{target}-{_build_key(engine, chain)}"
+    place = _place(engine, chain, agent_folder())
     if build := _read_build(place):
         os.utime(place / _DESCRIPTION)
         return build
-    with sole_builder(progress):
-        # Another process may have built it meanwhile.
+    with sole_builder(progress), work_folder() as source:
+        # From here on nobody's changes count; and another process may have built it meanwhile.
+        copy_files((*program_sources(agent_folder()), *engine_recipe(agent_folder())), source)
+        place = _place(engine, chain, source)
         if _read_build(place) is None:
-            _build(engine, chain, place, progress)
+            _build(engine, chain, source, place, progress)
     if build := _read_build(place):
         return build
     raise AgentBuildError(f"{place} went away while it was built; give the command again")
@@ -161,14 +163,14 @@ def engine_version(engine: Engine) -> str:
     return litert_version() if engine == "litert" else NCNN_VERSION
 
 
-def _build(engine: Engine, chain: Toolchain, place: Path, progress: Progress) -> None:
-    started_s, source = time.monotonic(), _source_hash(engine)
+def _build(engine: Engine, chain: Toolchain, source: Path, place: Path, progress: Progress) -> None:
+    started_s = time.monotonic()
     log = BuildLog(f"{engine}-{chain.target}-{chain.name}")
     tools = install_tools(BUILD_TOOLS, log, progress)
     settings = chain.settings(engine, log, progress)
     make = _CMake(tools, settings, log)
     libraries = _libraries(engine, chain.target, log, progress)
-    ncnn = _built_ncnn(chain, make, progress) if engine == "ncnn" else None
+    ncnn = _built_ncnn(chain, source, make, progress) if engine == "ncnn" else None
     progress(f"compiling the {engine} agent for {chain.target} with {chain.name} {chain.version}")
     with work_folder() as work:
         made = work / "agent"
@@ -179,12 +181,10 @@ def _build(engine: Engine, chain: Toolchain, place: Path, progress: Progress) ->
             f"-DLINKED={settings.linked}",
             *([f"-Dncnn_DIR={ncnn / 'lib' / 'cmake' / 'ncnn'}"] if ncnn else []),
         )
-        make.run(agent_folder(), work / "build", arguments, ("all",), f"compiling the {engine} agent", ncnn)
+        make.run(source, work / "build", arguments, ("all",), f"compiling the {engine} agent", ncnn)
         copy_files([work / "build" / PROGRAM, *libraries.files], made)
         parts = (*([NCNN_PART] if ncnn else []), *settings.parts, *libraries.parts)
-        if _source_hash(engine) != source:
-            raise AgentBuildError(f"the source in {agent_folder()} changed while it was built; give the command again")
-        _describe(made, engine, chain, parts, libraries)
+        _describe(made, engine, chain, parts, libraries, _source_hash(engine, source))
         put_whole(made, place)
     progress(f"built the {engine} agent for {chain.target} in {time.monotonic() - started_s:.0f} s")
 
@@ -219,7 +219,7 @@ class _CMake:
         """
         folder.mkdir()
         named = {source: "source", folder: "build", **({library: "library"} if library else {})}
-        flags = " ".join(f"-ffile-prefix-map={path}={name}" for path, name in named.items())
+        flags = " ".join(f'"-ffile-prefix-map={path}={name}"' for path, name in named.items())
         words: Words = [
             self._tools / "cmake",
             "-GNinja",
@@ -240,9 +240,9 @@ class _CMake:
         self.log.run(ninja, what, folder=folder, environment=environment)
 
 
-def _built_ncnn(chain: Toolchain, make: _CMake, progress: Progress) -> Path:
+def _built_ncnn(chain: Toolchain, recipe: Path, make: _CMake, progress: Progress) -> Path:
     """Return the folder of ncnn's library and headers for a target."""
-    place = cache_folder() / "engines" / f"ncnn-{chain.target}-{_engine_key(chain)}"
+    place = cache_folder() / "engines" / f"ncnn-{chain.target}-{_engine_key(chain, recipe)}"
     if place.is_dir():
         return place
     source = ncnn_source(make.log, progress)
@@ -251,7 +251,7 @@ def _built_ncnn(chain: Toolchain, make: _CMake, progress: Progress) -> Path:
         arguments = (
             f"-DNCNN_SOURCE={source}",
             "-C",
-            str(agent_folder() / "ncnn.cmake"),
+            str(recipe / "ncnn.cmake"),
             f"-DNCNN_VERSION={NCNN_VERSION.rpartition('.')[2]}",
             f"-DCMAKE_INSTALL_PREFIX={work / 'ncnn'}",
             "-DCMAKE_INSTALL_LIBDIR=lib",
@@ -272,7 +272,9 @@ def _libraries(engine: Engine, target: Target, log: BuildLog, progress: Progress
     return Libraries((*library.files, *loader.files), (*library.parts, *loader.parts))
 
 
-def _describe(folder: Path, engine: Engine, chain: Toolchain, parts: Sequence[Part], libraries: Libraries) -> None:
+def _describe(
+    folder: Path, engine: Engine, chain: Toolchain, parts: Sequence[Part], libraries: Libraries, source: str
+) -> None:
     program = (folder / PROGRAM).read_bytes()
     names = (PROGRAM, *(file.name for file in libraries.files))
     description = {
@@ -286,7 +288,7 @@ def _describe(folder: Path, engine: Engine, chain: Toolchain, parts: Sequence[Pa
         "files": names,
         "words": (f"./{LOADER}", "--library-path", ".", f"./{PROGRAM}") if LOADER in names else (),
         "parts": [asdict(part) for part in parts],
-        "source": _source_hash(engine),
+        "source": source,
     }
     (folder / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
@@ -307,19 +309,20 @@ def _read_build(folder: Path) -> AgentBuild | None:
     return build if whole else None
 
 
-def _source_hash(engine: Engine) -> str:
-    files = (*program_sources(), *(engine_recipe() if engine == "ncnn" else ()))
-    return _key({"recipe": _RECIPE, "files": content_hash(files, agent_folder())})
+def _place(engine: Engine, chain: Toolchain, source: Path) -> Path:
+    made_of = {"engine": engine, "version": engine_version(engine), "source": _source_hash(engine, source)}
+    key = _key({**made_of, **_compiler(chain), **({"ncnn": NCNN_TREE_SHA256} if engine == "ncnn" else {})})
+    return cache_folder() / "builds" / f"{engine}-{chain.target}-{key}"
 
 
-def _engine_key(chain: Toolchain) -> str:
-    made_of = {"source": NCNN_TREE_SHA256, "recipe": content_hash(engine_recipe(), agent_folder())}
+def _source_hash(engine: Engine, source: Path) -> str:
+    files = (*program_sources(source), *(engine_recipe(source) if engine == "ncnn" else ()))
+    return _key({"recipe": _RECIPE, "files": content_hash(files, source)})
+
+
+def _engine_key(chain: Toolchain, recipe: Path) -> str:
+    made_of = {"source": NCNN_TREE_SHA256, "recipe": content_hash(engine_recipe(recipe), recipe)}
     return _key({**made_of, **_compiler(chain)})
-
-
-def _build_key(engine: Engine, chain: Toolchain) -> str:
-    made_of = {"engine": engine, "version": engine_version(engine), "source": _source_hash(engine)}
-    return _key({**made_of, **_compiler(chain), **({"ncnn": NCNN_TREE_SHA256} if engine == "ncnn" else {})})
 
 
 def _compiler(chain: Toolchain) -> Mapping[str, object]:

@@ -52,22 +52,20 @@ def agent_folder() -> Path:
     return tree if tree.is_dir() else Path(sysconfig.get_path("data")) / "share" / "pocketnas" / "agent"
 
 
-def program_sources() -> tuple[Path, ...]:
-    """Return the files that the program is made of, its recipe included, sorted by name.
+def program_sources(folder: Path) -> tuple[Path, ...]:
+    """Return the files of a folder that the program is made of, its recipe included, sorted by name.
 
     Raises:
         AgentBuildError: They are not there.
     """
-    folder = agent_folder()
     files = [file for pattern in ("*.cpp", "*.h", "CMakeLists.txt") for file in folder.glob(pattern)]
     if not any(file.suffix == ".cpp" for file in files):
         raise AgentBuildError(f"the agent's source is not in {folder}; install pocketnas again")
     return tuple(sorted(files))
 
 
-def engine_recipe() -> tuple[Path, ...]:
-    """Return the files that say how ncnn is built."""
-    folder = agent_folder()
+def engine_recipe(folder: Path) -> tuple[Path, ...]:
+    """Return the files of a folder that say how ncnn is built."""
     return (folder / "layers.txt", folder / "ncnn.cmake")
 
 

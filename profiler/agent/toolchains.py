@@ -28,8 +28,9 @@ NDK_VARIABLE = "ANDROID_NDK_HOME"
 _CMAKE_FILE = Path("build") / "cmake" / "android.toolchain.cmake"
 # Android 7: the oldest on which pocketnas looks for what it needs of the shell.
 _ANDROID_PLATFORM = "android-24"
-# LiteRT's wheels ask for glibc 2.27; what is linked against no later one runs beside any loader that they run with.
-_GLIBC = "2.27"
+# Of glibc, programs for phones bring one from which its threads are no library apart; on a computer there is the
+# computer's own, and LiteRT's wheels ask for 2.27.
+_GLIBC: Mapping[Target, str] = {"aarch64": "2.34", "x86_64": "2.27"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class _Zig(Toolchain):
             shutil.copyfile(agent_folder() / "zig-compiler", links / name)
             (links / name).chmod(0o755)
         tools = {"C_COMPILER": "cc", "CXX_COMPILER": "c++", "AR": "ar", "RANLIB": "ranlib"}
-        libc = f"gnu.{_GLIBC}" if engine == "litert" else "musl"
+        libc = f"gnu.{_GLIBC[self.target]}" if engine == "litert" else "musl"
         environment = {
             "ZIG_PYTHON": str(python),
             "ZIG_TARGET": f"{self.target}-linux-{libc}",

@@ -31,16 +31,15 @@ def test_ncnn_on_the_phone_is_the_ncnn_of_the_host() -> None:
 
 
 def test_sources_are_installed_with_the_package() -> None:
-    names = {path.name for path in program_sources()}
+    names = {path.name for path in program_sources(agent_folder())}
     assert {"CMakeLists.txt", "main.cpp", "engine_litert.cpp", "engine_ncnn.cpp"} <= names
     assert '"share/pocketnas/agent" = ["agent/*"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert all(path.is_file() for path in (ROOT / "agent").iterdir()), "folders would not be installed"
 
 
-def test_without_source_the_advice_is_to_install_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("profiler.agent.sources.agent_folder", lambda: tmp_path)
+def test_without_source_the_advice_is_to_install_again(tmp_path: Path) -> None:
     with pytest.raises(AgentBuildError, match="install pocketnas again"):
-        program_sources()
+        program_sources(tmp_path)
 
 
 def test_content_hash_is_of_names_and_contents(tmp_path: Path) -> None:
