@@ -57,7 +57,11 @@ def battery_check(health: PhoneHealth) -> Check | None:
 
 def emulated_check() -> Check:
     """Return EMULATED, which travels with every row of a phone that does not exist."""
-    return Check("EMULATED", "an emulated phone: its latencies are a model's, not a device's", suppressible=False)
+    return Check(
+        "EMULATED",
+        "a phone that does not exist: its latencies are a model's or an emulator's, and no device's",
+        suppressible=False,
+    )
 
 
 def _power(health: PhoneHealth) -> Iterator[Check]:

@@ -128,7 +128,8 @@ def test_a_cable_that_fails_at_twenty_points_loses_nothing(
 ) -> None:
     agent, served = here
     job = agent_job(engine)
-    for place in points(agent, engine, POINTS[engine]):
+    count = POINTS[engine] if kind != "truncate_output" else 5
+    for place in points(agent, engine, count):
         fault = Fault(kind, match="run job records", times=1, at_bytes=PREFIX_BYTES + place)
         served.phone.faults.add(fault)
         agent.starts = 0
