@@ -256,6 +256,26 @@ def find_device(devices: Mapping[str, Device], name: str) -> Device:
     return devices[name]
 
 
+def with_runtime(device: Device, runtime: str) -> Device:
+    """Return a device under another runtime; the program that a phone's own runtime needed is left out for the agent.
+
+    Args:
+        device: The device.
+        runtime: The runtime, as devices.yaml has it.
+
+    Raises:
+        ConfigError: The device cannot have it, or has settings that do not go with it.
+    """
+    settings = {**device.model_dump(exclude_unset=True), "backend": device.backend, "runtime": runtime}
+    if runtime in AGENT_RUNTIMES:
+        settings.pop("program", None)
+    try:
+        return type(device).model_validate(settings)
+    except ValidationError as err:
+        problem, _ = _first_problem(err, type(device))
+        raise ConfigError(f"{device.name}: {problem}", key="runtime") from err
+
+
 def _device(name: str, settings: Any, path: Path, lines: Lines) -> Device:
     place = ("devices", name)
     if not isinstance(settings, dict):
@@ -304,10 +324,14 @@ def _require_enough(cpus: Cpus, threads: int) -> None:
 
 def _config_error(error: ValidationError, model: type[Device], name: str, path: Path, lines: Lines) -> ConfigError:
     """Return the first problem that validation found, with the line and key it is at."""
-    first = error.errors(include_url=False)[0]
-    location = tuple(str(part) for part in first["loc"])
-    problem = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        problem = f"unknown key{nearest(location[0], set(model.model_fields) - {'name'})}"
+    problem, location = _first_problem(error, model)
     key = ".".join((name, *location[:1]))
     return ConfigError(problem, path=path, line=lines.line(("devices", name, *location)), key=key)
+
+
+def _first_problem(error: ValidationError, model: type[Device]) -> tuple[str, tuple[str, ...]]:
+    first = error.errors(include_url=False)[0]
+    location = tuple(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key{nearest(location[0], set(model.model_fields) - {'name'})}", location
+    return first["msg"].removeprefix("Value error, "), location

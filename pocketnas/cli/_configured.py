@@ -41,14 +41,20 @@ def configured_device(config: Path | None, name: str) -> Device:
     return configured_devices_named(config, [name])[0]
 
 
-def configured_devices_named(config: Path | None, names: Sequence[str]) -> list[Device]:
+def configured_devices_named(config: Path | None, names: Sequence[str], *, runtime: str | None = None) -> list[Device]:
     """Return several devices by their names, each once.
 
+    Args:
+        config: As for configured_devices.
+        names: Their names.
+        runtime: What runs models on all of them, instead of what the file says.
+
     Raises:
-        ConfigError: The file cannot be read or has a mistake.
+        ConfigError: The file cannot be read or has a mistake, or a device cannot have the runtime.
         DeviceNotFoundError: It has no device of one of the names.
     """
-    from profiler.devices import find_device
+    from profiler.devices import find_device, with_runtime
 
     devices = configured_devices(config)
-    return [find_device(devices, name) for name in dict.fromkeys(names)]
+    found = [find_device(devices, name) for name in dict.fromkeys(names)]
+    return found if runtime is None else [with_runtime(device, runtime) for device in found]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from pocketnas.cli._agents import ready_agents
 from pocketnas.cli._configured import configured_device
 from pocketnas.cli._options import Config, DeviceName, Json
 from pocketnas.cli._screen import Screen
@@ -31,7 +32,9 @@ def command(device: DeviceName = "host", config: Config = None, as_json: Json = 
 
     screen = Screen(as_json=as_json)
     findings = []
-    for finding in examine(configured_device(config, device)):
+    looked_at = configured_device(config, device)
+    ready_agents(screen, [looked_at])
+    for finding in examine(looked_at):
         findings.append(finding)
         screen.show(_line(finding))
     code = next((finding.exit_code for finding in findings if finding.outcome == "fail"), 0)

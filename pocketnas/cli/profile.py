@@ -18,6 +18,7 @@ from pocketnas.cli._adaptive import (
     space_targets,
     with_few_rounds,
 )
+from pocketnas.cli._agents import ready_agents
 from pocketnas.cli._configured import configured_devices_named
 from pocketnas.cli._measured_view import show_outcomes
 from pocketnas.cli._operators_view import show_operators
@@ -156,6 +157,16 @@ def command(
         ),
     ] = None,
     suppress: Suppress = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            metavar="NAME",
+            help="What runs the models, instead of what the devices file says: agent-litert or agent-ncnn, which need "
+            "nothing installed on the device; on this computer also litert, onnxruntime, ncnn or tflite-runtime.",
+            show_default=False,
+        ),
+    ] = None,
     operators: Annotated[
         bool, typer.Option("--operators", help="Time each operator inside the networks instead; nothing is stored.")
     ] = False,
@@ -180,6 +191,8 @@ def command(
 
     Example: pocketnas profile --device pixel --device galaxy --kernels 300 --store phones.db
 
+    Example: pocketnas profile --device pixel4-emulated --runtime agent-ncnn --kernels 20 --store phones.db
+
     Example: pocketnas profile --network mobilenet.tflite --operators
 
     Example: pocketnas profile --adaptive --time-budget-s 600 --target-error 3 --store host.db
@@ -189,7 +202,8 @@ def command(
     )
 
     screen = Screen(as_json=as_json)
-    chosen = configured_devices_named(config, device or ["host"])
+    chosen = configured_devices_named(config, device or ["host"], runtime=runtime)
+    ready_agents(screen, chosen)
     whole = bool(network) and not kernels and not adaptive
 
     def made(name: ProtocolName) -> Protocol:

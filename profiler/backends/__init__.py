@@ -1,5 +1,6 @@
 """Backends: each opens one kind of device and runs workloads on it."""
 
+from profiler.backends._agent_builds import agent_of
 from profiler.backends._registry import BACKENDS, backend_of, open_backend
 from profiler.backends.adb import AdbBackend
 from profiler.backends.android import CHECK_IDS, Patience, PhoneFacts, PhoneHealth
@@ -42,6 +43,7 @@ __all__ = [
     "PhoneHealth",
     "Quarantine",
     "Setback",
+    "agent_of",
     "backend_of",
     "open_backend",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self, cast
@@ -70,6 +70,7 @@ class AdbBackend(Backend):
         self._lease = self._make_lease(wait_s)
         self._open = contextlib.ExitStack()
         self._opened: PhoneSession | None = None
+        self._running: Generator[BlockResult] | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
@@ -146,7 +147,9 @@ class AdbBackend(Backend):
 
     def run_blocks(self, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
         """Run blocks as the runtime does: one process each, or all in one job of the agent."""
-        yield from self._runner.run_blocks(self._session, requests)
+        with contextlib.closing(self._runner.run_blocks(self._session, requests)) as results:
+            self._running = results
+            yield from results
 
     @property
     def _session(self) -> PhoneSession:
@@ -155,7 +158,10 @@ class AdbBackend(Backend):
         return self._opened
 
     def _close_session(self) -> None:
-        self._opened = None
+        # Results that nobody took to their end hold the connection to the phone.
+        if self._running is not None:
+            self._running.close()
+        self._opened = self._running = None
 
     # What another kind of phone does differently.
 

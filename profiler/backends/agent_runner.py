@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Literal, Self, cast, get_args
+from typing import ClassVar, Self
 
 from profiler.agent import AgentJob, JobRun, LocalAgent
+from profiler.backends._agent_builds import host_target
 from profiler.backends.agent_blocks import BLOCKS_AT_ONCE, AgentBatches, run_batches
 from profiler.backends.base import BlockRequest, BlockResult
 from profiler.backends.host_runner import HostRunner
 from profiler.devices import HostDevice
-from profiler.errors import RuntimeNotSupportedError
 from profiler.runtimes import AGENT_RUNTIMES
 
 _FILES_CACHE_BYTES = 128 * 2**20
 _WARMUP_MOST_S = 0.2
 """A warm-up ends when runs get no faster; a computer's clocks have risen long before this."""
-_Target = Literal["aarch64", "x86_64"]
-_TARGETS = {"amd64": "x86_64", "arm64": "aarch64"}
-"""Other names of processors, as other systems have them."""
 
 
 class AgentRunner(HostRunner):
@@ -44,7 +40,7 @@ class AgentRunner(HostRunner):
         # Here, for whoever only looks at devices builds nothing.
         from profiler.agent.build import built_agent
 
-        build = built_agent(self._runtime.engine, _target(self._device))
+        build = built_agent(self._runtime.engine, host_target(self._device))
         self._version = build.engine_version
         folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="pocketnas-"))
         options = ("--library", str(build.library)) if build.library else ()
@@ -71,7 +67,7 @@ class AgentRunner(HostRunner):
         """Processors that the agent binds itself to, or does not start."""
         return self._cpus
 
-    def run_blocks(self, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
+    def run_blocks(self, requests: Sequence[BlockRequest]) -> Generator[BlockResult]:
         """Run all blocks in one job, or in few where models are large."""
         self._ensure_held()
         make_job = partial(
@@ -87,12 +83,3 @@ class AgentRunner(HostRunner):
             make_job,
             lambda job: JobRun(self._agent, job, block_timeout_s=self._device.timeout_s).outcomes(),
         )
-
-
-def _target(device: HostDevice) -> _Target:
-    machine = platform.machine().lower()
-    target = _TARGETS.get(machine, machine)
-    if target not in get_args(_Target) or platform.system() != "Linux":
-        problem = f"the agent is for Linux on aarch64 and x86_64, not for {platform.system()} on {machine}"
-        raise RuntimeNotSupportedError(device.name, device.runtime, problem)
-    return cast(_Target, target)

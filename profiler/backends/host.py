@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -47,6 +47,7 @@ class HostBackend(Backend):
         self._lease = DeviceLease(device.name, shared=_LEASED, wait_s=wait_s)
         self._open = contextlib.ExitStack()
         self._opened: HostRunner | None = None
+        self._running: Generator[BlockResult] | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
@@ -108,7 +109,9 @@ class HostBackend(Backend):
 
     def run_blocks(self, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
         """Run blocks as the runtime does: one by one in a worker, or all in one job of the agent."""
-        return self._runner.run_blocks(requests)
+        with contextlib.closing(self._runner.run_blocks(requests)) as results:
+            self._running = results
+            yield from results
 
     def compute(self, workload: Workload, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs of a network, with the weights it has, on given inputs.
@@ -158,4 +161,7 @@ class HostBackend(Backend):
         return self._opened
 
     def _close_runner(self) -> None:
-        self._opened = None
+        # Results that nobody took to their end may have a process at work.
+        if self._running is not None:
+            self._running.close()
+        self._opened = self._running = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -58,7 +58,7 @@ class HostRunner(ABC):
         """Processors that models are bound to; None when they are not."""
 
     @abstractmethod
-    def run_blocks(self, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
+    def run_blocks(self, requests: Sequence[BlockRequest]) -> Generator[BlockResult]:
         """Run blocks, as profiler.backends.Backend says it."""
 
     def model(self, workload: Workload) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -49,7 +49,7 @@ class PhoneAgentRunner(PhoneRunner):
         """The version of the engine."""
         return self._agent.version
 
-    def run_blocks(self, session: PhoneSession, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
+    def run_blocks(self, session: PhoneSession, requests: Sequence[BlockRequest]) -> Generator[BlockResult]:
         """Run all blocks in one job, or in few where models are large."""
         for batch in self._batches.of(requests):
             session.ensure_held()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import ClassVar
 
 from profiler.backends.android import Payload, PhoneSession
@@ -46,5 +46,5 @@ class PhoneRunner(ABC):
         """The runtime's version; known once there is a payload."""
 
     @abstractmethod
-    def run_blocks(self, session: PhoneSession, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
+    def run_blocks(self, session: PhoneSession, requests: Sequence[BlockRequest]) -> Generator[BlockResult]:
         """Run blocks, as profiler.backends.Backend says it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import ClassVar
 
 from profiler.backends.android import PhoneBlock, PhoneProgram, PhoneSession
@@ -50,7 +50,7 @@ class ToolRunner(PhoneRunner):
         """The program's version."""
         return self._program.version
 
-    def run_blocks(self, session: PhoneSession, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
+    def run_blocks(self, session: PhoneSession, requests: Sequence[BlockRequest]) -> Generator[BlockResult]:
         """Run blocks one by one, each in a process of its own on the phone."""
         for request in requests:
             yield self._run_block(session, request)

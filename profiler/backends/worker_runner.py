@@ -6,7 +6,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -59,7 +59,7 @@ class WorkerRunner(HostRunner):
         cpus: Sequence[int] | None = self._ready_worker().hello["cpus"]
         return cpus
 
-    def run_blocks(self, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
+    def run_blocks(self, requests: Sequence[BlockRequest]) -> Generator[BlockResult]:
         """Run blocks one by one in the worker."""
         for request in requests:
             yield self._profile_block(request) if request.profiled else self._run_block(request)

@@ -6,12 +6,13 @@ store.  So one that was killed goes on, when it is called again, exactly where t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -36,9 +37,6 @@ CHECK_EVERY_S = 10.0
 _CONFIRMING_ROUNDS = 3
 """Rounds that follow when a workload was imprecise and then is not.  Whoever stops at the first narrow
 interval stops on a lucky one: it covers the truth in 88-93 % of the cases, and in 93-95 % after three more."""
-
-_CHUNK = 8
-"""Blocks sent to the backend at once; the time budget is looked at in between."""
 
 
 @dataclass(frozen=True)
@@ -231,17 +229,23 @@ class Campaign:
             if self._out_of_time():
                 return
             self._look()
-            for blocks in self._run_turn(turn, known):
-                for block in (block for block in blocks if block.workload_key not in known):
-                    left -= 1
-                    yield self._keep(block, len(order), left)
-                self._stop_on(tuple(check for block in blocks for check in block.checks))
+            # Closed at once, for what a turn has on the device must not run on when nobody waits for it any more.
+            with contextlib.closing(self._run_turn(turn, known)) as running:
+                for blocks in running:
+                    for block in (block for block in blocks if block.workload_key not in known):
+                        left -= 1
+                        yield self._keep(block, len(order), left)
+                    self._stop_on(tuple(check for block in blocks for check in block.checks))
+                    if self._out_of_time():
+                        return
 
-    def _run_turn(self, turn: Turn, known: set[str]) -> Iterator[tuple[Block, ...]]:
+    def _run_turn(self, turn: Turn, known: set[str]) -> Generator[tuple[Block, ...]]:
         if turn.pack is not None:
-            return self._runner.run_pack(turn.slots, f"pack-{turn.pack}", known)
+            yield from self._runner.run_pack(turn.slots, f"pack-{turn.pack}", known)
+            return
         left = [slot for slot in turn.slots if slot.workload.key not in known]
-        return ((block,) for block in self._runner.run_alone(left))
+        for block in self._runner.run_alone(left):
+            yield (block,)
 
     def _keep(self, block: Block, active: int, left: int) -> Progress:
         block = replace(block, checks=_merged(self._checks, block.checks))
@@ -266,7 +270,7 @@ class Campaign:
             position += len(slots)
             if pack is not None:
                 turns.append(Turn(slots, pack))
-            elif turns and turns[-1].pack is None and len(turns[-1].slots) < _CHUNK:
+            elif turns and turns[-1].pack is None and len(turns[-1].slots) < self._backend.blocks_at_once:
                 turns[-1].slots.extend(slots)
             else:
                 turns.append(Turn(slots))

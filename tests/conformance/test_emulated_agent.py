@@ -1,4 +1,4 @@
-"""Our agent on emulated phones, whose arm64 programs qemu runs, keeps the promises of a backend; no binary is brought."""
+"""Our agent on emulated phones, whose arm64 programs qemu runs, keeps the promises of a backend."""
 
 from __future__ import annotations
 

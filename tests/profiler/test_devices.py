@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from profiler.devices import AdbDevice, Device, EmulatedDevice, HostDevice, find_device, load_devices
+from profiler.devices import AdbDevice, Device, EmulatedDevice, HostDevice, find_device, load_devices, with_runtime
 from profiler.errors import ConfigError, DeviceNotFoundError
 from tests._source import ROOT
 
@@ -190,3 +190,17 @@ def test_a_phone_without_a_program_has_the_agent(tmp_path: Path) -> None:
     without, with_program = load_devices(path).values()
     assert isinstance(without, AdbDevice) and without.runtime == "agent-litert" and without.accelerator == "xnnpack"
     assert isinstance(with_program, AdbDevice) and with_program.runtime == "benchmark_model"
+
+
+def test_another_runtime_is_judged_as_in_the_file() -> None:
+    host = HostDevice(name="host", threads=2, cpus=(0, 1))
+    assert with_runtime(host, "agent-ncnn") == HostDevice(name="host", runtime="agent-ncnn", threads=2, cpus=(0, 1))
+    with pytest.raises(ConfigError, match=r"host: unknown runtime 'agent-nccn'; did you mean 'agent-ncnn'"):
+        with_runtime(host, "agent-nccn")
+    with pytest.raises(ConfigError, match="delegate is not for agent-ncnn"):
+        with_runtime(HostDevice(name="host", delegate="builtin"), "agent-ncnn")
+    phone = AdbDevice(name="phone", serial="s", program="benchmark_model")
+    assert with_runtime(phone, "agent-litert") == AdbDevice(name="phone", serial="s")
+    with pytest.raises(ConfigError, match="needs `program:`"):
+        with_runtime(AdbDevice(name="phone", serial="s"), "benchmark_model")
+    assert with_runtime(EmulatedDevice(name="e", seed=3), "agent-litert").accelerator == "xnnpack"

@@ -8,14 +8,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from profiler.backends import Check, Failure
+from profiler.backends import BlockRequest, BlockResult, Check, Failure
 from profiler.errors import ConfigError, MeasurementError
 from profiler.measure import Campaign, Measurement, Progress, Protocol, compare, measure
 from profiler.measure.references import reference_workloads
@@ -154,6 +155,39 @@ def test_time_budget_ends_the_campaign(store: Store) -> None:
     assert {"INVALID", "SEMI_VALID"} >= {item.verdict for item in found}
     assert "NOT-MEASURED" in {item.reasons[0].id for item in found}
     assert store.campaigns()[0].finished_unix_s is not None
+
+
+class _Jobs(KnownLawBackend):
+    """A device that takes all blocks of a round at once, and knows whether somebody still waits for them."""
+
+    blocks_at_once = 256
+    sent: ClassVar[list[int]] = []
+    open_jobs: ClassVar[int] = 0
+
+    def run_blocks(self, requests: Sequence[BlockRequest]) -> Iterator[BlockResult]:
+        self.sent.append(len(requests))
+        type(self).open_jobs += 1
+        try:
+            yield from super().run_blocks(requests)
+        finally:
+            type(self).open_jobs -= 1
+
+
+def test_a_round_goes_to_the_device_in_one_piece_where_that_is_best(store: Store) -> None:
+    _Jobs.sent.clear()
+    found = run(store, _Jobs(NOISE), workloads(20), SHORT)
+    assert len(_Jobs.sent) == len({block.round for item in found for block in item.blocks})
+    assert _Jobs.open_jobs == 0
+
+
+def test_the_budget_ends_a_long_job_in_time(store: Store) -> None:
+    _Jobs.sent.clear()
+    ticks = iter(np.arange(0.0, 1e6, 0.1))
+    found = measure(
+        _Jobs(NOISE), workloads(40), replace(SHORT, time_budget_s=2.0), store, clock=lambda: float(next(ticks))
+    )
+    assert "NOT-MEASURED" in {item.reasons[0].id for item in found}
+    assert len(_Jobs.sent) == 1 and _Jobs.open_jobs == 0
 
 
 @pytest.mark.parametrize("reason", ["CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "INVALID_MODEL", "UNSUPPORTED"])
