@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,7 @@ esac
 @pytest.fixture(scope="session")
 def real_agent() -> Callable[[Engine, Target], AgentBuild]:
     """Give the real build of an engine for a target, from the user's cache; only for tests marked agent."""
-    return built_agent
+    return functools.cache(built_agent)
 
 
 @pytest.fixture
