@@ -26,7 +26,7 @@ from profiler.measure.pack import cut_packs
 from profiler.measure.protocol import Protocol
 from profiler.measure.records import Block, CampaignRecord, Configuration, WorkloadRecord
 from profiler.measure.verdicts import given_up, timed_seconds
-from profiler.workload import Workload
+from profiler.workload import EMULATED_ISA, Workload
 
 if TYPE_CHECKING:
     from profiler.store import Store
@@ -300,6 +300,8 @@ class Campaign:
             return False
         if round_ < self._protocol.rounds:
             return True
+        if self.record.configuration.source == EMULATED_ISA:
+            return False  # no number of rounds makes such times a phone's
         missing = {reason.id for reason in estimate(self.record, self._records[key], blocks, levels).missing}
         if missing == {"TARGET-MISSED"}:
             self._imprecise.add(key)

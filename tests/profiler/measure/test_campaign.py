@@ -190,6 +190,16 @@ def test_the_budget_ends_a_long_job_in_time(store: Store) -> None:
     assert len(_Jobs.sent) == 1 and _Jobs.open_jobs == 0
 
 
+class _EmulatedInstructions(KnownLawBackend):
+    source = "emulated-isa"
+
+
+def test_nothing_is_measured_more_precisely_where_times_say_nothing(store: Store) -> None:
+    found = run(store, _EmulatedInstructions(Law(block_sigma=0.5)), workloads(3))
+    assert [len(item.blocks) for item in found] == [SHORT.rounds] * 3
+    assert {reason.id for item in found for reason in item.reasons} >= {"TARGET-MISSED"}
+
+
 @pytest.mark.parametrize("reason", ["CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "INVALID_MODEL", "UNSUPPORTED"])
 def test_a_failure_is_a_result_and_ends_its_workload_alone(store: Store, reason: str) -> None:
     work = workloads(4)
