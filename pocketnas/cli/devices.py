@@ -115,7 +115,7 @@ def _strangers(screen: Screen, devices: Iterable[Device]) -> list[tuple[str, str
         screen.warn(str(error))
         return []
     # JSON's text is YAML's as well, whatever is in it.
-    settings = "backend: adb, serial: {}, program: path/to/benchmark_model"
+    settings = "backend: adb, serial: {}"
     return [(serial, state, f"phone: {{{settings.format(json.dumps(serial))}}}") for serial, state in found.items()]
 
 

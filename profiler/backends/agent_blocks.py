@@ -29,12 +29,14 @@ class AgentBatch:
     """Requests that one job answers.
 
     Attributes:
+        runtime: What runs the models.
         requests: All of them, in order.
         refused: Why some are not in the job, by their index.
         models: The job's models.
         blocks: The job's plan: one block a request that is not refused.
     """
 
+    runtime: AgentRuntime
     requests: list[BlockRequest] = field(default_factory=list)
     refused: dict[int, Failure] = field(default_factory=dict)
     models: list[AgentModel] = field(default_factory=list)
@@ -53,7 +55,7 @@ class AgentBatch:
             outcome = next(outcomes, None)
             if outcome is None:
                 return
-            yield block_result(request, outcome)
+            yield block_result(request, outcome, self.runtime)
 
 
 class AgentBatches:
@@ -68,11 +70,12 @@ class AgentBatches:
         def write(workload: Workload) -> AgentModel:
             return write_agent_model(runtime, workload)
 
+        self._runtime = runtime
         self._models = WrittenModels(write, lambda model: model.sent_bytes, files_bytes)
 
     def of(self, requests: Sequence[BlockRequest]) -> Iterator[AgentBatch]:
         """Yield batches whose models are not too large to be sent together."""
-        batch, numbers, size_bytes = AgentBatch(), dict[tuple[str, bool], int](), 0
+        batch, numbers, size_bytes = AgentBatch(self._runtime), dict[tuple[str, bool], int](), 0
         for request in requests:
             key = request.workload.key, request.workload.is_kernel
             if key not in numbers:
@@ -84,7 +87,7 @@ class AgentBatches:
                     continue
                 if batch.models and size_bytes + model.sent_bytes > _JOB_BYTES:
                     yield batch
-                    batch, numbers, size_bytes = AgentBatch(), {}, 0
+                    batch, numbers, size_bytes = AgentBatch(self._runtime), {}, 0
                 numbers[key] = len(batch.models)
                 batch.models.append(model)
                 size_bytes += model.sent_bytes
@@ -111,8 +114,14 @@ def run_batches(
         yield from batch.results(outcomes)
 
 
-def block_result(request: BlockRequest, outcome: Outcome) -> BlockResult:
-    """Return an outcome as the result of the request that it is of."""
+def block_result(request: BlockRequest, outcome: Outcome, runtime: AgentRuntime) -> BlockResult:
+    """Return an outcome as the result of the request that it is of.
+
+    Args:
+        request: What was asked for.
+        outcome: What came of it.
+        runtime: What ran the model.
+    """
     if isinstance(outcome, FailedBlock):
         error = WorkloadFailedError(outcome.reason, outcome.detail, signal=outcome.signal)
         return BlockResult(request, (), Failure.of(error), time.time())
@@ -125,7 +134,7 @@ def block_result(request: BlockRequest, outcome: Outcome) -> BlockResult:
         samples_ms = tuple(sample / _NS_PER_MS for sample in outcome.samples_ns)
         return BlockResult(request, samples_ms, None, started_unix_s, checks=checks)
     try:
-        profile = _profile(outcome)
+        profile = _profile(outcome, runtime)
     except MeasurementError as err:
         return BlockResult(request, (), Failure("INVALID_OUTPUT", str(err)), started_unix_s)
     # As other profiles: what operators' means add up to stands for all runs.
@@ -140,7 +149,7 @@ def block_result(request: BlockRequest, outcome: Outcome) -> BlockResult:
     )
 
 
-def _profile(record: BlockRecord) -> OperatorProfile:
+def _profile(record: BlockRecord, runtime: AgentRuntime) -> OperatorProfile:
     """Return the profile of a block's calm runs.
 
     Raises:
@@ -155,7 +164,7 @@ def _profile(record: BlockRecord) -> OperatorProfile:
     if any(duration > whole_us[run] + 1 for run, durations in enumerate(per_run) for duration in durations):
         raise MeasurementError("the agent told of an operator that takes longer than the network that it is in")
     named = [(operator.name, operator.kind or operator.name) for operator in record.operators]
-    return summarise_runs(named, per_run, whole_us)
+    return summarise_runs(named, per_run, whole_us, [runtime.cut_us(kind) for _, kind in named])
 
 
 def _checks(record: BlockRecord) -> Iterator[Check]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from profiler.agent.job import AgentModel, Engine, RandomWeights
 from profiler.errors import NetworkError, WorkloadFailedError
+from profiler.runtimes.operator_profile import XNNPACK_CUT_US
 from profiler.runtimes.runtime import RUNTIMES
 from profiler.workload import Workload
+
+_TFLITE_OPERATOR = re.compile(r"[A-Z0-9_]+")
 
 
 class AgentRuntime(ABC):
@@ -36,6 +40,10 @@ class AgentRuntime(ABC):
             NetworkError: The engine's file format cannot hold the workload.
         """
 
+    def cut_us(self, kind: str) -> float:
+        """Return what the engine's profiler takes off an operator's latency on average, by the operator's kind."""
+        return 0.0
+
 
 class AgentLitert(AgentRuntime):
     """LiteRT inside the agent."""
@@ -49,6 +57,10 @@ class AgentLitert(AgentRuntime):
     def write_model(self, workload: Workload) -> AgentModel:
         """Return the .tflite file that LiteRT on the host would get."""
         return AgentModel((RUNTIMES["litert"].write_model(workload),))
+
+    def cut_us(self, kind: str) -> float:
+        """Return XNNPACK's cut for its operators; TFLite's own have names such as CONV_2D, and are not cut."""
+        return 0.0 if _TFLITE_OPERATOR.fullmatch(kind) else XNNPACK_CUT_US
 
 
 class AgentNcnn(AgentRuntime):

@@ -98,6 +98,7 @@ def _agents() -> Iterator[int]:
 
 
 @pytest.mark.agent
+@pytest.mark.qemu
 class TestEmulatedAgentNcnn(PhoneAgentConformance):
     backend_name = "emulated"
     runtime_name = "agent-ncnn"
@@ -109,6 +110,7 @@ class TestEmulatedAgentNcnn(PhoneAgentConformance):
 
 
 @pytest.mark.agent
+@pytest.mark.qemu
 class TestEmulatedAgentLitert(PhoneAgentConformance):
     backend_name = "emulated"
     runtime_name = "agent-litert"
@@ -120,6 +122,7 @@ class TestEmulatedAgentLitert(PhoneAgentConformance):
 
 
 @pytest.mark.agent
+@pytest.mark.qemu
 class TestServedAgent(PhoneAgentConformance):
     """A phone that is served elsewhere, with nothing said of a program or a runtime."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from profiler.adb import RemoteProcess, command_line
 from profiler.agent import AgentProcess, AgentSite, ProcessEnd
 from profiler.backends.android.phone_agent import PhoneAgent
-from profiler.backends.android.refusals import require_allowed
+from profiler.backends.android.refusals import NOT_FOUND, require_allowed
 from profiler.backends.android.session import PhoneSession
 from profiler.errors import (
     DeviceError,
@@ -58,9 +58,9 @@ class PhoneAgentSite(AgentSite):
     def start(self, *arguments: str) -> AgentProcess:
         """Start the agent in its folder."""
         run = ("run", self._job_path, self._records_path, "--lock", LOCK, *arguments)
-        command = (
-            f"cd {command_line(self._agent.path)} && {command_line(*self._session.binding(), *self._agent.words, *run)}"
-        )
+        # Whoever clears our folder takes the job along; shells' own words for that differ from phone to phone.
+        there = f"cd {command_line(self._agent.path)} && [ -f {command_line(self._job_path)} ] || exit {NOT_FOUND}"
+        command = f"{there}\n{command_line(*self._session.binding(), *self._agent.words, *run)}"
         process = self._session.transport.stream(command, timeout_s=_START_S, again=False)
         return PhoneAgentProcess(process, self._require_allowed)
 

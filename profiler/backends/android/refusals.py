@@ -6,7 +6,9 @@ import re
 
 from profiler.errors import DeviceRefusedError, ProgramRemovedError, RuntimeNotSupportedError
 
-_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+NOT_FOUND = 127
+"""Exit code of a shell whose command is not there."""
+_NOT_EXECUTABLE = 126
 _REFUSAL = re.compile(r"[Pp]ermission denied|can't execute|not executable|Operation not permitted")
 _UNLINKED = re.compile(r"CANNOT LINK EXECUTABLE.{0,200}")
 
@@ -31,5 +33,5 @@ def require_allowed(serial: str, runtime: str, folder: str, code: int | None, lo
     if code == _NOT_EXECUTABLE and _REFUSAL.search(log):
         said = " ".join(log.split())[-200:]
         raise DeviceRefusedError(serial, f"does not let our program run from {folder} (noexec or a policy): {said}")
-    if code == _NOT_FOUND:
+    if code == NOT_FOUND:
         raise ProgramRemovedError(serial, folder)
