@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
+from pocketnas.cli import run
 from profiler.adb import DirectTransport, own_key
 from profiler.adb._deadline import Deadline
 from profiler.agent import (
@@ -211,3 +214,21 @@ def test_it_ends_soon_when_nobody_listens(engine: Engine, here: tuple[RemoteAgen
             assert time.monotonic() - asked_s < 10.0, "the agent runs on"
             time.sleep(0.01)
         assert time.monotonic() - asked_s < 2.0
+
+
+@pytest.mark.usefixtures("real_agent")
+def test_profile_ends_with_rows_that_say_what_they_are(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(tmp_path / "a.db")
+    small = ["--cells", "3", "--channels", "4", "--nodes", "1", "--kernels", "6", "--networks", "1"]
+    pace = ["--rounds", "2", "--max-rounds", "2"]
+    command = ["profile", "--device", "pixel4-emulated", "--runtime", f"agent-{engine}", "--store", store]
+    assert run([*command, *small, *pace, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["source"] == "emulated-isa" and not document["verdicts"].get("INVALID")
+    assert run(["table", "--store", store, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert len(rows) == 7
+    assert {(row["source"], row["runtime"]) for row in rows} == {("emulated-isa", f"agent-{engine}")}
+    assert all("EMULATED" in row["reasons"] for row in rows)
