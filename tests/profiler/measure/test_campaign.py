@@ -190,12 +190,8 @@ def test_the_budget_ends_a_long_job_in_time(store: Store) -> None:
     assert len(_Jobs.sent) == 1 and _Jobs.open_jobs == 0
 
 
-class _EmulatedInstructions(KnownLawBackend):
-    source = "emulated-isa"
-
-
 def test_nothing_is_measured_more_precisely_where_times_say_nothing(store: Store) -> None:
-    found = run(store, _EmulatedInstructions(Law(block_sigma=0.5)), workloads(3))
+    found = run(store, KnownLawBackend(Law(block_sigma=0.5), source="emulated-isa"), workloads(3))
     assert [len(item.blocks) for item in found] == [SHORT.rounds] * 3
     assert {reason.id for item in found for reason in item.reasons} >= {"TARGET-MISSED"}
 
