@@ -76,7 +76,7 @@ class NativePrograms:
             try:
                 return Answer(code=await _Run(call, self._mirror, launcher).finished())
             except OSError as err:
-                return _refused(call, f"cannot be started on this computer: {err.strerror}")
+                return _refused(call, f"this computer cannot run it: {err.strerror}")
 
         return run
 
@@ -112,7 +112,7 @@ class _Run:
         """Run it, and return its exit code, 128 + the signal if one ended it.
 
         Raises:
-            OSError: It cannot be started.
+            OSError: It cannot be started, or there is no room to show it the phone's files.
         """
         with self._clocks_up(), self._mirror.held() as root, self._started(root) as process:
             strike(self._call.phone, self._line, 0)
@@ -127,6 +127,7 @@ class _Run:
                 await self._watch(process, pumps)
                 # What it left running would hold the pipes open; what is in them is still the client's.
                 _signal(process, signal.SIGKILL)
+                process.wait()
                 await asyncio.wait(pumps)
             finally:
                 for pump in pumps:
@@ -173,10 +174,16 @@ class _Run:
         with dynamics.loaded(0.0, {cluster.name: dynamics.cap_share for cluster in clusters}):
             yield
 
+    def _throttle(self) -> None:
+        """Let heat hold the clocks down."""
+        phone = self._call.phone
+        cap_share = phone.dynamics.cap_share
+        phone.state.frequency_share.update({cluster.name: cap_share for cluster in phone.description.clusters})
+
     async def _watch(self, process: subprocess.Popen[bytes], pumps: set[asyncio.Task[None]]) -> None:
         """Return when it has ended; meanwhile time passes on the phone, and files are compared."""
         last_s = agreed_s = shown_s = time.monotonic()
-        while process.poll() is None:
+        while not _has_ended(process):
             if all(pump.done() for pump in pumps):
                 await asyncio.sleep(_ENDING_S)
             else:
@@ -190,6 +197,7 @@ class _Run:
                 self._limit_files(process)
                 agreed_s = now_s
             if now_s - shown_s >= _SHOW_S:
+                self._throttle()
                 self._mirror.show()
                 shown_s = now_s
 
@@ -242,10 +250,16 @@ async def _readable(file: int, gone: asyncio.Event) -> None:
             one.cancel()
 
 
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Say whether it has ended, and leave it unreaped: its number stays its own, and its group can be ended."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to its group, which may have ended."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+    """Send a signal to its group, unless it is reaped: then the number may be somebody else's."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
 
 
 def _wrapped() -> list[str]:
