@@ -8,13 +8,11 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 // ---- frames: what job files and streams of records are made of; all numbers are little endian
 using Bytes = std::vector<uint8_t>;
 enum FrameType : uint16_t { kJob = 1, kModel = 2, kPlan = 3, kJobEnd = 4, kHello = 16, kBlock = 17, kError = 18, kEnd = 19 };
-
 struct Frame {
     struct Header {
         uint32_t bytes, crc, sequence;  // of the payload; CRC-32 of the rest of the header and the payload; from 0
@@ -24,23 +22,21 @@ struct Frame {
     size_t size() const { return sizeof header + payload.size(); }
 };
 static_assert(sizeof(Frame::Header) == 16 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "written as it lies in memory");
-
 struct Failure : std::runtime_error {  // why a block, or the whole job, could not be done
     Failure(const char* word, const std::string& detail) : std::runtime_error(detail), reason(word) {}
     std::string text() const { return std::string(reason) + " " + what(); }
     const char* reason;  // a word that the host knows
 };
-
 struct File {  // an open file, closed with its owner
     explicit File(int file) : descriptor(file) {}
     ~File() { if (descriptor >= 0) close(descriptor); }
     File(const File&) = delete;
     const int descriptor;
 };
-
 inline void put_bytes(Bytes& to, const void* data, size_t size) {
     to.insert(to.end(), static_cast<const uint8_t*>(data), static_cast<const uint8_t*>(data) + size);
 }
+inline Bytes bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 inline void put_text(Bytes& to, const std::string& text) { put_bytes(to, text.data(), text.size()); }
 template <typename... Numbers>
 void put(Bytes& to, Numbers... numbers) { (put_bytes(to, &numbers, sizeof numbers), ...); }  // each as wide as its type
@@ -55,13 +51,8 @@ struct Model {
     std::string text;  // an ncnn .param; empty for LiteRT
     Bytes file;        // the weights, or the .tflite file
 };
-struct PlannedBlock {
-    uint32_t model, warmup_runs, runs, profiled;  // profiled: 1 to time each operator
-};
-struct Execution {
-    uint32_t round, entry;
-};
-
+struct PlannedBlock { uint32_t model, warmup_runs, runs, profiled; };  // profiled: 1 to time each operator
+struct Execution { uint32_t round, entry; };
 class Job {
 public:
     explicit Job(const char* path);  // scans the whole file; Failure BAD_JOB says what is wrong with it
@@ -72,19 +63,17 @@ public:
     std::vector<Execution> executions() const;
 
     std::string engine = "ncnn", precision = "fp32", delegate = "xnnpack", order = "given";
-    uint64_t threads = 1, rounds = 1, references = 0, mask = 0, seed = 0;
+    uint64_t schema = 0, threads = 1, rounds = 1, references = 0, mask = 0, seed = 0;
     double warmup_tolerance = 0.02, warmup_most_s = 0.5, time_limit_s = 0, temperature_limit_c = 0, frequency_share = 0, cooldown_s = 0;
     std::vector<PlannedBlock> plan;  // the first `references` are the reference blocks
     uint32_t id = 0;                 // CRC-32 over the frames' own: which job a file of records belongs to
-
 private:
     void read_settings(const Bytes& payload);
-    void read_plan(const Bytes& entries);
+    void read_plan(const Bytes& payload);
     File file_;
     uint64_t file_bytes_ = 0;
     std::vector<uint64_t> models_;  // where each model's frame begins
 };
-
 // ---- records: each goes to a file on the device first, and then to standard output
 class Records {
 public:
@@ -95,7 +84,6 @@ public:
 
     uint32_t next_position = 0, blocks = 0, errors = 0;  // next_position: one after the last execution that has a record
     bool complete = false;                               // whether the last record says that everything ran
-
 private:
     void note(uint16_t type, const Bytes& payload);
     File file_;
@@ -105,9 +93,7 @@ private:
 void tell(const Bytes& frame);  // to standard output alone; a reader that is gone is a request to stop
 
 // ---- stop: SIGTERM and its like, a parent or a reader that is gone, the job's time limit
-struct Stopped {  // thrown between runs
-    bool time_over;
-};
+struct Stopped { bool time_over; };  // thrown between runs
 void watch_for_stop();  // from now on; where a run is too long to be waited for, the process exits with 143 within a second
 void request_stop();
 void check_going(uint64_t now_raw_ns, uint64_t deadline_raw_ns);  // throws Stopped
@@ -119,7 +105,6 @@ inline uint64_t clock_ns(clockid_t clock) {
     return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
 }
 inline uint64_t raw_ns() { return clock_ns(CLOCK_MONOTONIC_RAW); }
-
 class Machine {
 public:
     explicit Machine(std::string sysfs);        // "/sys" but for tests
@@ -128,7 +113,6 @@ public:
     // Rest until it is cool and fast enough for the job; returns the ns it took.  Failure THROTTLED after cooldown_s.
     uint64_t cool_down(const Job& job, uint64_t deadline_raw_ns) const;
     std::string zones;  // names of the thermal zones, joined by commas
-
 private:
     std::string too_warm(const Job& job) const;  // what is wrong; empty where nothing is
     std::string sysfs_;
@@ -141,10 +125,7 @@ bool lock_memory();       // whether pages that were touched stay in memory from
 void limit_memory();      // have allocations fail beyond what is available: better than a phone that kills
 
 // ---- engine: what loads and runs models; a program has one
-struct OperatorTime {
-    std::string name, kind;
-    uint64_t ns;
-};
+struct OperatorTime { std::string name, kind; uint64_t ns; };
 class LoadedModel {  // ready to run; Failure when it turns out that it is not
 public:
     virtual ~LoadedModel() = default;
@@ -156,6 +137,5 @@ extern const char *const kEngineName, *const kEngineVersion;
 Loader make_loader(const Job& job, const char* library);  // Failure NO_LIBRARY: it is not there, or lacks a function
 void fill_normal(float* values, size_t count);            // an input: around 0, of variance 1, the same each time
 
-// ---- measure: one block, warmed up and timed run by run, with what the machine was like meanwhile
-// Returns the block's record after position, round and entry.  Throws Failure, and Stopped when it was not finished.
+// ---- measure: one block's record after position, round and entry.  Failure; Stopped when it was not finished
 Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, const Machine& machine, uint64_t deadline_ns);

@@ -3,29 +3,18 @@
 #include <cstdlib>
 #include "agent.h"
 
-#ifndef POCKETNAS_ENGINE_VERSION  // the version that the calls were tried with
-#define POCKETNAS_ENGINE_VERSION "unknown"
-#endif
 const char *const kEngineName = "litert", *const kEngineVersion = POCKETNAS_ENGINE_VERSION;
-
 constexpr int kCpu = 1, kWrite = 1, kFloat32 = 1;                   // an accelerator, a lock mode, an element type
 constexpr int kNoMemory = 2, kUnsupported = 5, kCompilation = 504;  // statuses
 constexpr int kOperator = 2, kDelegatedOperator = 8, kNoOperator = 0x1f5;  // types of events
-
 using Handle = void*;
 using Owned = std::shared_ptr<void>;  // a handle that is destroyed with its owner
 
-struct TensorType {  // LiteRtRankedTensorType
-    int element_type;
-    uint32_t layout[17];
-};
-
+struct TensorType { int element_type; uint32_t layout[17]; };  // LiteRtRankedTensorType
 struct Event {  // ProfiledEventData
     const char* tag;
     int type;
-    uint64_t start_us, elapsed_us;
-    size_t memory[6];
-    uint64_t metadata[2];
+    uint64_t start_us, elapsed_us, memory[6], metadata[2];
     int source;
 };
 
@@ -54,7 +43,6 @@ public:
         return value;
     }
     Owned own(Handle handle, const std::string& kind) const { return {handle, symbol<void(Handle)>("LiteRtDestroy" + kind)}; }
-
 private:
     void* library_;  // never closed: it keeps threads
 };
@@ -71,12 +59,10 @@ public:
         outputs_ = make_buffers(signature, "Output");
         if (profiled) profiler_ = library.get("LiteRtCompiledModelGetProfiler", compiled_.get());
     }
-
     void run() override {
         const int status = run_(compiled_.get(), 0, inputs_.size(), inputs_.data(), outputs_.size(), outputs_.data());
         if (status != 0) Library::check(status, kRun);
     }
-
     uint64_t profiled_run(std::vector<OperatorTime>& operators) override {
         library_.call("LiteRtResetProfiler", profiler_);
         library_.call("LiteRtStartProfiler", profiler_);
@@ -97,11 +83,9 @@ public:
         }
         return ns;
     }
-
 private:
     using RunFunction = int(Handle, size_t, size_t, Handle*, size_t, Handle*);
     static constexpr char kRun[] = "LiteRtRunCompiledModel";
-
     Handle compile(const Job& job, bool profiled) {
         const Owned options = library_.own(library_.get("LiteRtCreateOptions"), "Options");
         const auto add = [this, &options](const char* identifier, const std::string& toml) {
@@ -114,7 +98,6 @@ private:
         if (profiled) add("runtime_options_string", "enable_profiling = true\n");
         return library_.get("LiteRtCreateCompiledModel", environment_, model_.get(), options.get());
     }
-
     std::vector<Handle> make_buffers(Handle signature, const std::string& side) {
         std::vector<Handle> handles(library_.get<size_t>("LiteRtGetNumSignature" + side + "s", signature));
         for (size_t index = 0; index < handles.size(); ++index) {
@@ -127,7 +110,6 @@ private:
         }
         return handles;
     }
-
     void fill(Handle buffer, int element_type) {
         const auto size = library_.get<size_t>("LiteRtGetTensorBufferSize", buffer);
         void* memory = nullptr;
@@ -136,7 +118,6 @@ private:
         else for (size_t index = 0; index < size; ++index) static_cast<uint8_t*>(memory)[index] = static_cast<uint8_t>(index * 37);
         library_.call("LiteRtUnlockTensorBuffer", buffer);
     }
-
     const Library& library_;
     Handle environment_, profiler_ = nullptr;
     Bytes file_;

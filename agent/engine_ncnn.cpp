@@ -6,11 +6,8 @@
 #include <sstream>
 #include "agent.h"
 
-#ifndef POCKETNAS_ENGINE_VERSION
-#define POCKETNAS_ENGINE_VERSION NCNN_VERSION_STRING
-#endif
 const char *const kEngineName = "ncnn", *const kEngineVersion = POCKETNAS_ENGINE_VERSION;
-
+constexpr double kMostValues = 1e12;
 constexpr int kOutOfMemory = -100;  // what ncnn returns when an allocation failed
 
 struct Weights : ncnn::DataReaderFromMemory {
@@ -18,11 +15,15 @@ struct Weights : ncnn::DataReaderFromMemory {
     size_t reference(size_t, const void**) const override { return 0; }  // layers are to copy: the file does not stay
 };
 
+[[noreturn]] static void fail(bool memory, const std::string& detail) { throw Failure(memory ? "OUT_OF_MEMORY" : "INVALID_MODEL", detail); }
+
 static ncnn::Mat make_input(const std::string& name, std::map<int, int> shape) {
     const int w = shape[0], h = shape[1], c = shape[2], d = shape[11];  // ncnn's numbers of an input's parameters
-    if (w <= 0 || h < 0 || d < 0 || c < 0) throw Failure("INVALID_MODEL", "the input " + name + " has no shape");
-    ncnn::Mat input = d > 0 ? ncnn::Mat(w, h, d, c) : c > 0 ? ncnn::Mat(w, h, c) : h > 0 ? ncnn::Mat(w, h) : ncnn::Mat(w);
-    if (input.empty()) throw Failure("OUT_OF_MEMORY", "the input " + name + " is larger than the memory");
+    if (w <= 0 || h < 0 || d < 0 || c < 0) fail(false, "the input " + name + " has no shape");
+    const double values = double(w) * std::max(h, 1) * std::max(d, 1) * std::max(c, 1);  // too many would overflow ncnn's own count
+    ncnn::Mat input;
+    if (values < kMostValues) input = d > 0 ? ncnn::Mat(w, h, d, c) : c > 0 ? ncnn::Mat(w, h, c) : h > 0 ? ncnn::Mat(w, h) : ncnn::Mat(w);
+    if (input.empty()) fail(true, "the input " + name + " is larger than the memory");
     fill_normal(input, input.total());
     return input;
 }
@@ -30,9 +31,8 @@ static ncnn::Mat make_input(const std::string& name, std::map<int, int> shape) {
 class NcnnModel : public LoadedModel {
 public:
     NcnnModel(const Job& job, const Model& model) {
-        const bool half = job.precision == "fp16";
         net_.opt.num_threads = static_cast<int>(job.threads);
-        net_.opt.use_fp16_packed = net_.opt.use_fp16_storage = net_.opt.use_fp16_arithmetic = half;
+        net_.opt.use_fp16_packed = net_.opt.use_fp16_storage = net_.opt.use_fp16_arithmetic = job.precision == "fp16";
         net_.opt.use_bf16_storage = net_.opt.use_bf16_packed = false;
         // Pools of our own: ncnn's would copy every output out of them.
         net_.opt.blob_allocator = &blobs_;
@@ -65,12 +65,7 @@ public:
         }
         return raw_ns() - begin;
     }
-
 private:
-    [[noreturn]] static void fail(bool no_memory, const std::string& detail) {
-        throw Failure(no_memory ? "OUT_OF_MEMORY" : "INVALID_MODEL", detail);
-    }
-
     // Return data for each input by its blob's name; see that every layer exists, whose lack ncnn only prints.
     static std::map<std::string, ncnn::Mat> read_text(const std::string& text) {
         std::map<std::string, ncnn::Mat> inputs;
@@ -87,15 +82,12 @@ private:
         }
         return inputs;
     }
-
     const std::string& blob(int index) const { return net_.blobs()[static_cast<size_t>(index)].name; }
-
     ncnn::Extractor start() {
         ncnn::Extractor extractor = net_.create_extractor();
         for (const auto& [index, values] : inputs_) extractor.input(index, values);
         return extractor;
     }
-
     void extract(ncnn::Extractor& extractor, int index, int kind) {
         ncnn::Mat values;
         const int status = extractor.extract(index, values, kind);

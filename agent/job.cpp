@@ -9,24 +9,7 @@
 
 constexpr uint64_t kSchema = 1, kMostRuns = 1000000, kMostExecutions = 4000000;
 constexpr double kDayS = 86400;
-
 [[noreturn]] static void refuse(const std::string& why) { throw Failure("BAD_JOB", why); }
-
-struct Cursor {  // takes values off the front of a payload
-    const uint8_t* at;
-    size_t left;
-    const uint8_t* skip(size_t size) {
-        if (size > left) refuse("a frame is shorter than what it says it holds");
-        left -= size;
-        return std::exchange(at, at + size);
-    }
-    template <typename T>
-    T take() {
-        T value;
-        memcpy(&value, skip(sizeof value), sizeof value);
-        return value;
-    }
-};
 
 // Uniform in [-1, 1], by a hash of the index: the same each time, and as quick as copying.
 static float random_value(uint32_t index) {
@@ -41,14 +24,20 @@ static Model parse_model(const Bytes& payload, bool made) {
     struct Segment { const uint8_t* literal; uint32_t count; float scale; };
     std::vector<Segment> segments;
     size_t bytes = 0;
-    Cursor fields{payload.data(), payload.size()};
-    const auto text_bytes = fields.take<uint32_t>();
-    Model model{{reinterpret_cast<const char*>(fields.skip(text_bytes)), text_bytes}, {}};
-    while (fields.left > 0) {
-        const auto kind = fields.take<uint32_t>(), count = fields.take<uint32_t>();
-        const float scale = kind == 0 ? 0 : fields.take<float>();
+    const uint8_t* at = payload.data();
+    const auto skip = [&](size_t size) {
+        if (size > static_cast<size_t>(payload.data() + payload.size() - at)) refuse("a model is shorter than what it says it holds");
+        at += size;
+        return at - size;
+    };
+    const auto take = [&](auto value) { return memcpy(&value, skip(sizeof value), sizeof value), value; };
+    const uint32_t text_bytes = take(uint32_t{});
+    Model model{{reinterpret_cast<const char*>(skip(text_bytes)), text_bytes}, {}};
+    while (at < payload.data() + payload.size()) {
+        const uint32_t kind = take(uint32_t{}), count = take(uint32_t{});
+        const float scale = kind == 0 ? 0 : take(float{});
         if (kind > 1 || !std::isfinite(scale)) refuse("a model has a segment that is neither literal nor random");
-        segments.push_back({kind == 0 ? fields.skip(count) : nullptr, count, scale});
+        segments.push_back({kind == 0 ? skip(count) : nullptr, count, scale});
         bytes += kind == 0 ? count : count * sizeof scale;
     }
     if (made) model.file.reserve(bytes);  // at once, so that too much fails before any of it is made
@@ -107,12 +96,12 @@ void Job::read_settings(const Bytes& payload) {
     };
     const auto choose = [&given](const char* key, std::string& to, const std::string& other) {
         const auto found = given.extract(key);
-        if (!found.empty() && found.mapped() != to && found.mapped() != other) refuse(std::string(key) + " cannot be " + found.mapped());
-        if (!found.empty()) to = found.mapped();
+        if (found.empty() || found.mapped() == to) return;
+        if (found.mapped() != other) refuse(std::string(key) + " cannot be " + found.mapped());
+        to = other;
     };
-    uint64_t schema = 0;
     take("schema", schema, kSchema, kSchema);
-    if (schema != kSchema) refuse("its schema is not given");
+    if (schema == 0) refuse("its schema is not given");
     choose("engine", engine, "litert");
     choose("precision", precision, engine == "ncnn" ? "fp16" : "fp32");
     choose("delegate", delegate, engine == "litert" ? "builtin" : "xnnpack");
@@ -131,11 +120,12 @@ void Job::read_settings(const Bytes& payload) {
     if (!given.empty()) refuse("unknown key " + given.begin()->first);
 }
 
-void Job::read_plan(const Bytes& entries) {
-    for (Cursor fields{entries.data(), entries.size()}; fields.left > 0;) {
-        plan.push_back(fields.take<PlannedBlock>());
-        const PlannedBlock& block = plan.back();
-        const bool runnable = block.runs >= 1 && block.runs <= kMostRuns && block.warmup_runs <= kMostRuns;
+void Job::read_plan(const Bytes& payload) {
+    plan.resize(payload.size() / sizeof(PlannedBlock));
+    memcpy(plan.data(), payload.data(), plan.size() * sizeof(PlannedBlock));
+    bool runnable = payload.size() % sizeof(PlannedBlock) == 0;
+    for (const PlannedBlock& block : plan) {
+        runnable = runnable && block.runs >= 1 && block.runs <= kMostRuns && block.warmup_runs <= kMostRuns;
         if (!runnable || block.profiled > 1 || block.model >= models_.size()) refuse("its plan has a block that cannot be run");
     }
     if (plan.empty() || references > plan.size()) refuse("it has no blocks, or fewer than references");

@@ -15,7 +15,6 @@
 constexpr uint64_t kMillisecondNs = 1000000, kLookEveryNs = 500 * kMillisecondNs, kWakeNs = 50 * kMillisecondNs;
 // Some zones hold currents, percentages or sensors that are off: what no chip survives is no temperature.
 constexpr int32_t kHottestMillidegrees = 150000;
-
 template <typename Value>
 static Value read(const std::string& path, Value otherwise) {
     Value value;
@@ -46,8 +45,8 @@ uint32_t Machine::khz(int core, const char* which) const {
 
 std::string Machine::too_warm(const Job& job) const {
     for (const int32_t zone : job.temperature_limit_c > 0 ? millidegrees() : std::vector<int32_t>()) {
-        const bool hot = zone > job.temperature_limit_c * 1000 && zone <= kHottestMillidegrees;
-        if (hot) return "a thermal zone has " + std::to_string(zone / 1000) + " degrees C";
+        if (zone <= job.temperature_limit_c * 1000 || zone > kHottestMillidegrees) continue;
+        return "a thermal zone has " + std::to_string(zone / 1000) + " degrees C";
     }
     if (job.frequency_share == 0) return "";
     const int core = sched_getcpu();
@@ -76,11 +75,11 @@ std::string isa() {
     const auto add = [&found](bool has, const char* name) { if (has) found += (found.empty() ? "" : " ") + std::string(name); };
 #if defined(__aarch64__)
     // Bits of the kernel's arch/arm64/include/uapi/asm/hwcap.h, of which older toolchains know a part.
-    struct Bit { int word, bit; const char* name; };
     const unsigned long words[] = {getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
-    constexpr Bit kBits[] = {{0, 1, "asimd"}, {0, 8, "atomics"}, {0, 9, "fphp"}, {0, 10, "asimdhp"}, {0, 20, "asimddp"}, {0, 22, "sve"},
-                             {0, 23, "asimdfhm"}, {1, 1, "sve2"}, {1, 9, "svei8mm"}, {1, 12, "svebf16"}, {1, 13, "i8mm"}, {1, 14, "bf16"}};
-    for (const Bit& each : kBits) add(words[each.word] >> each.bit & 1, each.name);
+    constexpr struct { int word, bit; const char* name; } kBits[] = {
+        {0, 1, "asimd"}, {0, 8, "atomics"}, {0, 9, "fphp"}, {0, 10, "asimdhp"}, {0, 20, "asimddp"}, {0, 22, "sve"}, {0, 23, "asimdfhm"},
+        {1, 1, "sve2"}, {1, 9, "svei8mm"}, {1, 12, "svebf16"}, {1, 13, "i8mm"}, {1, 14, "bf16"}};
+    for (const auto& each : kBits) add(words[each.word] >> each.bit & 1, each.name);
 #else
     add(__builtin_cpu_supports("avx"), "avx"), add(__builtin_cpu_supports("fma"), "fma"), add(__builtin_cpu_supports("avx2"), "avx2");
     add(__builtin_cpu_supports("avx512f"), "avx512f"), add(__builtin_cpu_supports("avx512vnni"), "avx512vnni");
@@ -91,8 +90,8 @@ std::string isa() {
 void require_isa() {
     std::istringstream needed(POCKETNAS_NEEDS_ISA);
     for (std::string word; needed >> word;) {
-        if ((" " + isa() + " ").find(" " + word + " ") != std::string::npos) continue;
-        throw Failure("UNKNOWN_ISA", "the program needs " + word + " and the processor has " + isa());
+        const bool known = (" " + isa() + " ").find(" " + word + " ") != std::string::npos;
+        if (!known) throw Failure("UNKNOWN_ISA", "the program needs " + word + " and the processor has " + isa());
     }
 }
 
@@ -106,10 +105,8 @@ void pin(uint64_t mask) {
 
 bool lock_memory() {
     // Under a finite limit later allocations would fail; without ONFAULT whole stacks and arenas would be made present.
-    rlimit limit{RLIM_INFINITY, RLIM_INFINITY};
-    setrlimit(RLIMIT_MEMLOCK, &limit);
-    return getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
-           mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+    const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+    return setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0 && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
 void limit_memory() {
@@ -119,7 +116,6 @@ void limit_memory() {
     for (std::string word; available_kb == 0 && memory >> word;) if (word == "MemAvailable:") memory >> available_kb;
     rlimit limit{};
     if (used_pages == 0 || available_kb == 0 || getrlimit(RLIMIT_AS, &limit) != 0) return;
-    const rlim_t wanted = used_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + available_kb * 1024;
-    limit.rlim_cur = std::min(wanted, limit.rlim_max);
+    limit.rlim_cur = std::min<rlim_t>(used_pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + available_kb * 1024, limit.rlim_max);
     setrlimit(RLIMIT_AS, &limit);
 }

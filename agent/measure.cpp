@@ -1,9 +1,9 @@
 #include <sched.h>
 #include <sys/resource.h>
+#include <numeric>
 #include "agent.h"
 
-constexpr uint32_t kWindow = 5;  // runs whose sums are compared while warming up
-
+constexpr int kWindow = 5;  // runs whose sums are compared while warming up
 void fill_normal(float* values, size_t count) {
     uint32_t state = 0x2545f491u;
     for (size_t index = 0; index < count; ++index) {
@@ -14,20 +14,17 @@ void fill_normal(float* values, size_t count) {
 
 // Run at least `least` times, and on until the last runs are hardly faster than those before them; returns how often.
 static uint32_t warm_up(const Job& job, uint32_t least, LoadedModel& model, uint64_t deadline_ns) {
-    uint64_t recent[2 * kWindow] = {}, least_done_ns = 0;
+    std::vector<uint64_t> run_ns;
+    const auto sum = [&run_ns](auto ago) { return std::accumulate(run_ns.end() - ago, run_ns.end() - ago + kWindow, 0.0); };
+    uint64_t least_done_ns = 0;
     for (uint32_t runs = 0; least > 0; ++runs) {
         const uint64_t begin = raw_ns();
         if (runs <= least) least_done_ns = begin;
-        double before = 0, last = 0;
-        for (uint32_t ago = 1; ago <= kWindow && runs >= 2 * kWindow; ++ago) {
-            last += static_cast<double>(recent[(runs - ago) % (2 * kWindow)]);
-            before += static_cast<double>(recent[(runs - ago - kWindow) % (2 * kWindow)]);
-        }
-        const bool settled = before > 0 && last >= (1 - job.warmup_tolerance) * before;
+        const bool settled = runs >= 2 * kWindow && sum(kWindow) >= (1 - job.warmup_tolerance) * sum(2 * kWindow);
         if (runs >= least && (settled || static_cast<double>(begin - least_done_ns) >= job.warmup_most_s * 1e9)) return runs;
         check_going(begin, deadline_ns);
         model.run();
-        recent[runs % (2 * kWindow)] = raw_ns() - begin;
+        run_ns.push_back(raw_ns() - begin);
     }
     return 0;
 }
@@ -43,23 +40,13 @@ static void time_runs(LoadedModel& model, std::vector<uint64_t>& sample_ns, uint
 }
 
 using Profile = std::vector<std::vector<OperatorTime>>;  // the operators of each run
-
 static void profile_runs(LoadedModel& model, std::vector<uint64_t>& sample_ns, Profile& profile, uint64_t deadline_ns) {
     profile.resize(sample_ns.size());
     for (size_t run = 0; run < profile.size(); ++run) {
         sample_ns[run] = model.profiled_run(profile[run]);
-        bool same = profile[run].size() == profile[0].size();
-        for (size_t index = 0; same && index < profile[0].size(); ++index) same = profile[run][index].name == profile[0][index].name;
-        if (!same) throw Failure("UNSUPPORTED", "the engine's profiler names other operators from run to run");
+        if (profile[run].size() != profile[0].size()) throw Failure("UNSUPPORTED", "the profiler tells other operators from run to run");
         check_going(raw_ns(), deadline_ns);
     }
-}
-
-static void put_operator(Bytes& payload, const Profile& profile, size_t index) {
-    const std::string name = profile[0][index].name.substr(0, UINT16_MAX), kind = profile[0][index].kind.substr(0, UINT16_MAX);
-    put(payload, static_cast<uint16_t>(name.size()), static_cast<uint16_t>(kind.size()), static_cast<uint32_t>(profile.size()));
-    put_text(payload, name + kind);
-    for (const std::vector<OperatorTime>& run : profile) put(payload, run[index].ns);
 }
 
 Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, const Machine& machine, uint64_t deadline_ns) {
@@ -81,8 +68,13 @@ Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& mode
     put(payload, static_cast<uint32_t>(after.ru_minflt - before.ru_minflt), static_cast<uint32_t>(after.ru_majflt - before.ru_majflt));
     put(payload, started_raw_ns, started_unix_ns, cooled_ns);
     put(payload, static_cast<uint32_t>(millidegrees.size()), static_cast<uint32_t>(profile[0].size()));
-    for (const uint64_t sample : sample_ns) put(payload, sample);
-    for (const int32_t zone : millidegrees) put(payload, zone);
-    for (size_t index = 0; index < profile[0].size(); ++index) put_operator(payload, profile, index);
+    put_bytes(payload, sample_ns.data(), sample_ns.size() * sizeof sample_ns[0]);
+    put_bytes(payload, millidegrees.data(), millidegrees.size() * sizeof millidegrees[0]);
+    for (size_t index = 0; index < profile[0].size(); ++index) {
+        const std::string name = profile[0][index].name.substr(0, UINT16_MAX), kind = profile[0][index].kind.substr(0, UINT16_MAX);
+        put(payload, static_cast<uint16_t>(name.size()), static_cast<uint16_t>(kind.size()), block.runs);
+        put_text(payload, name + kind);
+        for (const std::vector<OperatorTime>& run : profile) put(payload, run[index].ns);
+    }
     return payload;
 }

@@ -11,19 +11,19 @@ static bool write_all(int descriptor, const Bytes& bytes) {
     return true;
 }
 
-static Failure storage_failure(const char* what) { return {"STORAGE", std::string(what) + ": " + strerror(errno)}; }
-
-void tell(const Bytes& frame) {
-    if (!write_all(STDOUT_FILENO, frame)) request_stop();
+static void require(bool done, const char* otherwise) {
+    if (!done) throw Failure("STORAGE", std::string(otherwise) + ": " + strerror(errno));
 }
+
+void tell(const Bytes& frame) { if (!write_all(STDOUT_FILENO, frame)) request_stop(); }
 
 Records::Records(const char* path, uint32_t& sequence, uint32_t job_id)
     : file_(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644)), sequence_(sequence) {
     const uint32_t from = sequence;
     const off_t found = lseek(file_.descriptor, 0, SEEK_END);
-    if (found < 0) throw storage_failure("the file of records cannot be opened");
+    require(found >= 0, "the file of records cannot be opened");
     Frame frame;
-    uint32_t next = 0;
+    uint32_t& next = sequence_ = 0;
     for (; read_frame(file_, bytes_, static_cast<uint64_t>(found), frame) && frame.header.sequence == next; ++next) {
         const std::string text(frame.payload.begin(), frame.payload.end());
         if (next == 0 && text.find("\njob " + std::to_string(job_id) + "\n") == std::string::npos) {
@@ -33,10 +33,8 @@ Records::Records(const char* path, uint32_t& sequence, uint32_t job_id)
         note(frame.header.type, frame.payload);
         bytes_ += frame.size();
     }
-    sequence_ = next;
-    if (ftruncate(file_.descriptor, static_cast<off_t>(bytes_)) != 0 || lseek(file_.descriptor, 0, SEEK_END) < 0) {
-        throw storage_failure("the file of records cannot be cut");
-    }
+    const bool cut = ftruncate(file_.descriptor, static_cast<off_t>(bytes_)) == 0;
+    require(cut && lseek(file_.descriptor, 0, SEEK_END) >= 0, "the file of records cannot be cut");
 }
 
 void Records::note(uint16_t type, const Bytes& payload) {
@@ -51,8 +49,9 @@ void Records::note(uint16_t type, const Bytes& payload) {
 void Records::append(FrameType type, const Bytes& payload) {
     const Bytes frame = make_frame(sequence_, type, payload);
     if (!write_all(file_.descriptor, frame)) {
-        const Failure full = storage_failure("a record cannot be written");
-        throw ftruncate(file_.descriptor, static_cast<off_t>(bytes_)) == 0 ? full : storage_failure("a part of a record cannot be cut off");
+        const Failure full("STORAGE", std::string("a record cannot be written: ") + strerror(errno));
+        require(ftruncate(file_.descriptor, static_cast<off_t>(bytes_)) == 0, "a part of a record cannot be cut off");
+        throw full;
     }
     bytes_ += frame.size();
     ++sequence_;

@@ -5,12 +5,9 @@
 #include "agent.h"
 
 constexpr int kTickUs = 250000, kTicksToLeave = 3, kExitStopped = 143;
-
 // All that the signal handlers share with the program.
 static volatile sig_atomic_t stop_flag = 0, ticks_since_stop = 0;
 static pid_t first_parent = 0;
-
-static void on_stop(int) { stop_flag = 1; }
 
 static void on_tick(int) {
     pollfd output{STDOUT_FILENO, 0, 0};
@@ -22,7 +19,7 @@ static void on_tick(int) {
 void watch_for_stop() {
     first_parent = getppid();
     for (const int ignored : std::vector<int>{SIGPIPE, SIGXFSZ}) signal(ignored, SIG_IGN);  // write tells
-    for (const int stopping : std::vector<int>{SIGTERM, SIGINT, SIGHUP}) signal(stopping, on_stop);
+    for (const int stopping : std::vector<int>{SIGTERM, SIGINT, SIGHUP}) signal(stopping, [](int) { stop_flag = 1; });
     signal(SIGALRM, on_tick);
     prctl(PR_SET_PDEATHSIG, SIGALRM);  // a tick, not SIGTERM: it also comes when only the parent's thread that started us ends
     const itimerval every{{0, kTickUs}, {0, kTickUs}};
@@ -30,7 +27,6 @@ void watch_for_stop() {
 }
 
 void request_stop() { stop_flag = 1; }
-
 void check_going(uint64_t now_raw_ns, uint64_t deadline_raw_ns) {
     if (stop_flag) throw Stopped{false};
     if (now_raw_ns >= deadline_raw_ns) throw Stopped{true};
