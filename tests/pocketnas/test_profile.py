@@ -99,3 +99,30 @@ def _profiled(network: Network, folder: Path, options: list[str]) -> CampaignRec
     with Store(store) as opened:
         (campaign,) = opened.campaigns()
     return campaign
+
+
+@pytest.mark.parametrize(
+    ("runtime", "said"),
+    [
+        ("agent-nccn", "error: runtime: host: unknown runtime 'agent-nccn'; did you mean 'agent-ncnn'?"),
+        ("benchmark_model", "error: runtime: host: unknown runtime 'benchmark_model'"),
+        ("x\x1b[2J", "error: runtime: host: unknown runtime"),
+    ],
+)
+def test_a_runtime_that_a_device_cannot_have_is_refused(
+    runtime: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["profile", "--runtime", runtime]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(said) and error.count("\n") == 1 and "\x1b" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_runtime_asked_for_is_the_one_that_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--kernels", "1", "--networks", "0", "--rounds", "1", "--max-rounds", "1", "--runs", "1"]
+    assert run(["profile", "--runtime", "onnxruntime", "--store", "rows.db", *words]) == 0
+    with Store(tmp_path / "rows.db") as store:
+        (campaign,) = store.campaigns()
+    assert campaign.configuration.facts.runtime == "onnxruntime"
