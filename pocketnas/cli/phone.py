@@ -31,6 +31,9 @@ def command(
     It speaks ADB's own protocol, so that `adb connect` and pocketnas itself can use it as they use a phone.  With
     --json one line {"host", "port", "serial"} says when it listens; the serial is what `adb devices` lists it as.
 
+    Programs for arm64 that are pushed to it really run, where qemu-user-static is installed; only programs of the same
+    user can connect.
+
     With --faults it misbehaves as a script says: a list `faults:` of mappings with a `kind` (unauthorized, cut_push,
     reboot, kill, throttle and others), when it happens (match, at_run, after, share) and how often (times).
 
