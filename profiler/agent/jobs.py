@@ -96,7 +96,7 @@ class JobRun:
         self.hello: Hello | None = None
         self.farewell: EndRecord | None = None
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Generator[Outcome, None, None]:
         """Run the job; closing this iterator ends the agent.
 
         Yields:

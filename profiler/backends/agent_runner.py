@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from profiler.agent import AgentJob, JobRun, LocalAgent
+from profiler.agent import AgentJob, JobRun, LocalAgent, built_agent
+from profiler.agent.build import engine_version
 from profiler.backends._agent_builds import host_target
 from profiler.backends.agent_blocks import BLOCKS_AT_ONCE, AgentBatches, run_batches
 from profiler.backends.base import BlockRequest, BlockResult
@@ -33,18 +34,12 @@ class AgentRunner(HostRunner):
         self._runtime = AGENT_RUNTIMES[device.runtime]
         self._batches = AgentBatches(self._runtime, _FILES_CACHE_BYTES)
         self._open = contextlib.ExitStack()
-        self._agent: LocalAgent
-        self._version = ""
+        self._target = host_target(device)
+        self._folder: Path
+        self._agent: LocalAgent | None = None
 
     def __enter__(self) -> Self:
-        # Here, for whoever only looks at devices builds nothing.
-        from profiler.agent.build import built_agent
-
-        build = built_agent(self._runtime.engine, host_target(self._device))
-        self._version = build.engine_version
-        folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="pocketnas-"))
-        options = ("--library", str(build.library)) if build.library else ()
-        self._agent = LocalAgent(self._device.name, (str(build.path),), Path(folder), options=options)
+        self._folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="pocketnas-")))
         return self
 
     def __exit__(
@@ -55,12 +50,12 @@ class AgentRunner(HostRunner):
     @property
     def version(self) -> str:
         """The engine's version that the agent was built with."""
-        return self._version
+        return engine_version(self._runtime.engine)
 
     @property
     def pid(self) -> int | None:
         """Number of the agent's process."""
-        return self._agent.pid
+        return self._agent.pid if self._agent else None
 
     @property
     def bound_cpus(self) -> Sequence[int] | None:
@@ -70,6 +65,7 @@ class AgentRunner(HostRunner):
     def run_blocks(self, requests: Sequence[BlockRequest]) -> Generator[BlockResult]:
         """Run all blocks in one job, or in few where models are large."""
         self._ensure_held()
+        agent = self._ready_agent()
         make_job = partial(
             AgentJob,
             self._runtime.engine,
@@ -81,5 +77,13 @@ class AgentRunner(HostRunner):
         yield from run_batches(
             self._batches.of(requests),
             make_job,
-            lambda job: JobRun(self._agent, job, block_timeout_s=self._device.timeout_s).outcomes(),
+            lambda job: JobRun(agent, job, block_timeout_s=self._device.timeout_s).outcomes(),
         )
+
+    def _ready_agent(self) -> LocalAgent:
+        """Return the agent, which is built first where it is not yet: not before, for a look needs none."""
+        if self._agent is None:
+            build = built_agent(self._runtime.engine, self._target)
+            options = ("--library", str(build.library)) if build.library else ()
+            self._agent = LocalAgent(self._device.name, (str(build.path),), self._folder, options=options)
+        return self._agent

@@ -17,7 +17,6 @@ class PhoneRunner(ABC):
 
     Args:
         device: Which runtime, and how.
-        files_bytes: Most memory that model files may take here.
 
     Attributes:
         emulated_source: What latencies on a phone are that does not exist.
@@ -29,7 +28,7 @@ class PhoneRunner(ABC):
     kernels_per_process: int = 1
     blocks_at_once: int = 8
 
-    def __init__(self, device: PhoneDevice, files_bytes: int) -> None:
+    def __init__(self, device: PhoneDevice) -> None:
         self._device = device
 
     @abstractmethod

@@ -28,7 +28,7 @@ class ToolRunner(PhoneRunner):
     emulated_source: ClassVar[Source] = "emulated"
 
     def __init__(self, device: PhoneDevice, files_bytes: int, read_program: Callable[[], bytes]) -> None:
-        super().__init__(device, files_bytes)
+        super().__init__(device)
         self._tool = PHONE_TOOLS[device.runtime]
         self.kernels_per_process = self._tool.kernels_per_process(device.accelerator)
         self._files = ModelFiles(self._tool.model_runtime, files_bytes)

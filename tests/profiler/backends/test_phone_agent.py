@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from profiler.backends import AdbBackend, BlockRequest, BlockResult, EmulatedBackend
+from profiler.backends import AdbBackend, BlockRequest, BlockResult, EmulatedBackend, phone_agent_runner
 from profiler.backends.android.agent_site import LOCK
 from profiler.devices import EmulatedDevice
 from profiler.errors import ConfigError, DeviceRefusedError
@@ -99,12 +99,29 @@ def test_a_phone_that_runs_no_programs_says_so(backend: EmulatedBackend) -> None
         run(backend)
 
 
-def test_a_hot_phone_is_said_to_be_hot(backend: EmulatedBackend) -> None:
+def test_a_hot_phone_is_cooled_down_for(backend: EmulatedBackend) -> None:
     backend.phone.faults.add(Fault("throttle", match=RUN, times=1, seconds=100.0, status=2))
-    *calm, last = run(backend)
-    assert not any(result.checks for result in calm)
-    assert {check.id for check in last.checks} == {"THERMAL-STATUS"}
+    for result in run(backend):
+        assert result.failure is None
+        assert [check.id for check in result.checks] == ["THERMAL-STATUS"]
     assert not any(result.checks for result in run(backend))
+
+
+def test_a_phone_that_is_hot_each_time_is_given_up(backend: EmulatedBackend) -> None:
+    backend.phone.faults.add(Fault("throttle", match=RUN, times=3, seconds=60.0, status=2))
+    assert reasons(run(backend)) == ["THROTTLED"] * len(REQUESTS)
+    assert reasons(run(backend)) == []
+
+
+def test_a_screen_that_goes_off_spoils_what_ran_meanwhile(backend: EmulatedBackend) -> None:
+    backend.phone.faults.add(Fault("screen_off", match=RUN, times=1))
+    assert reasons(run(backend)) == ["INTERRUPTED"] * len(REQUESTS)
+    assert reasons(run(backend)) == []
+
+
+def test_a_long_list_is_looked_after_in_between(backend: EmulatedBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phone_agent_runner, "_LOOK_EVERY_S", 0.0)
+    assert reasons(run(backend)) == []
 
 
 def test_closing_the_results_frees_the_phone(backend: EmulatedBackend) -> None:
