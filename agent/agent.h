@@ -1,7 +1,11 @@
 // The parts of pocketnas-agent on one page, each with its .cpp: frames, job, records, stop, machine, measure, engine_*.
 #pragma once
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <functional>

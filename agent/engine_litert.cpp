@@ -1,6 +1,5 @@
 // LiteRT, from its shared library.  Calls, layouts and numbers follow the headers in litert/c of its sources.
 #include <dlfcn.h>
-#include <cstdlib>
 #include "agent.h"
 
 const char *const kEngineName = "litert", *const kEngineVersion = POCKETNAS_ENGINE_VERSION;

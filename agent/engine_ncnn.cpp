@@ -1,7 +1,6 @@
 // ncnn, linked in.  A model is a .param text and the weights that its layers read one after the other.
 #include <datareader.h>
 #include <net.h>
-#include <cerrno>
 #include <map>
 #include <sstream>
 #include "agent.h"

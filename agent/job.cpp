@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <cerrno>
 #include <cmath>
 #include <iomanip>
 #include <map>

@@ -2,8 +2,6 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <algorithm>
-#include <cerrno>
 #include <fstream>
 #include <sstream>
 #include "agent.h"

@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <cerrno>
 #include "agent.h"
 
 static bool write_all(int descriptor, const Bytes& bytes) {
