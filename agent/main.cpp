@@ -45,11 +45,14 @@ static ExitCode execute(const Job& job, const Loader& load, const Machine& machi
     const uint64_t began_ns = raw_ns();
     const uint64_t deadline_ns = job.time_limit_s > 0 ? began_ns + static_cast<uint64_t>(job.time_limit_s * 1e9) : UINT64_MAX;
     const std::vector<Execution> executions = job.executions();
-    std::vector<std::unique_ptr<LoadedModel>> references(job.references);  // they stay loaded
+    std::map<uint32_t, uint32_t> uses;  // of each model in the plan
+    for (const PlannedBlock& block : job.plan) ++uses[block.model];
+    std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<LoadedModel>> kept;  // what many blocks run: references above all
     const auto measure = [&](uint32_t entry) {
         const PlannedBlock& block = job.plan[entry];
         std::unique_ptr<LoadedModel> loaded;
-        std::unique_ptr<LoadedModel>& model = entry < references.size() ? references[entry] : loaded;
+        const bool keep = entry < job.references || uses[block.model] > 1;
+        std::unique_ptr<LoadedModel>& model = keep ? kept[{block.model, block.profiled}] : loaded;
         if (!model) {
             limit_memory();
             model = load(job.read_model(block.model), block.profiled);

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from pocketnas.cli._agents import ready_agents
 from pocketnas.cli._configured import configured_device
 from pocketnas.cli._options import Config, Json, Seed, WaitS
 from pocketnas.cli._rows import RowSource, stored_rows
@@ -195,6 +196,7 @@ class _Transfer:
         opening = Store(self.store) if self.store.is_file() else nullcontext()
         with opening as opened, screen.progress(f"fitting the devices to learn from: {', '.join(self.sources)}"):
             sources = [read_source(name, opened, self.dtype, seed=self.seed) for name in self.sources]
+        ready_agents(screen, [target])
         with open_backend(target, wait_s=self.wait_s) as backend, Store(self.store) as opened:
             return transfer(backend, sources, self.budget, opened, screen, seed=self.seed)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from pocketnas.cli._agents import ready_agents
 from pocketnas.cli._configured import configured_device
 from pocketnas.cli._options import (
     Config,
@@ -102,6 +103,7 @@ def command(
     if show:
         found = _stored(store, chosen.name)
     else:
+        ready_agents(screen, [chosen])
         networks = _read(model or [], parse_input_shapes(inputs or []))
         protocols = {packs: _protocol(packs, time_budget_s, suppress or (), seed) for packs in (False, True)}
         found = [_find(screen, chosen, store, _Asked(protocols, _WAYS[way], networks, dtype, shapes, label), wait_s)]

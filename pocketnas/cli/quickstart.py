@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pocketnas.cli._agents import ready_agents
 from pocketnas.cli._configured import configured_device
 from pocketnas.cli._options import Config, Data, DeviceName, Json, MaybeBudgetMs, Seed
 from pocketnas.cli._result_view import show_result
@@ -40,6 +41,7 @@ def command(
 
     screen = Screen(as_json=as_json)
     chosen = configured_device(config, device)
+    ready_agents(screen, [chosen])
     plan = FAST if fast else FULL
     result = quickstart(chosen, data, out, screen, plan, budget_ms=budget_ms, seed=seed)
     show_result(screen, result, out, write_report(result, out))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pocketnas.cli._agents import ready_agents
 from pocketnas.cli._configured import configured_devices_named
 from pocketnas.cli._options import Budgets, Config, Data, Distil, Force, Json, Seed, TrainSet, budgets_ms
 from pocketnas.cli._result_view import show_result
@@ -258,6 +259,7 @@ def command(
     paths = predictor or ([] if devices else [_DEFAULT_PREDICTOR])
     predictors = by_device([NetworkPredictor.load(path) for path in paths], devices, force=force)
     wish.check_devices([entry.name for entry in devices] or list(predictors), params.search.objectives)
+    ready_agents(screen, devices)
     claim_folder(question, devices, params, out)
     count = workers or os.cpu_count() or 1
     with Processes(count, warn=screen.warn) if count > 1 else InProcess() as engine:

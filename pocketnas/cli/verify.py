@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pocketnas.cli._agents import ready_agents
 from pocketnas.cli._configured import configured_devices_named
 from pocketnas.cli._options import Config, Distil, Force, Json, TrainSet
 from pocketnas.cli._result_view import show_result
@@ -61,5 +62,6 @@ def command(
     protocol = replace(params.protocol, rounds=rounds, max_rounds=max(rounds, params.protocol.max_rounds))
     names = device or [entry.device for entry in FoundFront.load(folder).searched_on]
     devices = configured_devices_named(config, names)
+    ready_agents(screen, devices)
     result = verify(folder, devices, screen, replace(params, protocol=protocol))
     show_result(screen, result, folder, write_report(result, folder))
