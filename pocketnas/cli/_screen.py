@@ -151,8 +151,15 @@ def _unseen(progress: SearchProgress) -> None:
     """Take a step that nobody looks at."""
 
 
+class _Printer(Console):
+    """Rich's console, but a reader that left is left to the program, which knows what that means."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # called while the BrokenPipeError is handled
+
+
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    console = _Printer(stderr=stderr, markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
     return console

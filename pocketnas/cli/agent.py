@@ -86,6 +86,9 @@ def _show_info(screen: Screen, target: Literal["aarch64", "x86_64"]) -> None:
     from profiler.agent.toolchains import toolchains
 
     builds, chains = list(cached_builds()), toolchains(target)
+    newest: dict[tuple[str, ...], AgentBuild] = {}
+    for build in builds:
+        newest.setdefault((build.engine, build.target, build.toolchain), build)
     rows = [
         [
             f"{build.engine} {build.engine_version}",
@@ -96,14 +99,16 @@ def _show_info(screen: Screen, target: Literal["aarch64", "x86_64"]) -> None:
             build.sha256[:12],
             build.folder,
         ]
-        for build in builds
+        for build in newest.values()
     ]
     if rows:
-        parts = dict.fromkeys(part for build in builds for part in build.parts)
+        parts = dict.fromkeys(part for build in newest.values() for part in build.parts)
         screen.show(table("", _BUILDS, rows, right=_BUILDS[2:4], whole=_BUILDS[:1]))
         screen.show(table("", _PARTS, [[part.name, part.version, part.licence, part.origin] for part in parts]))
     else:
         screen.show("nothing is built yet: pocketnas agent build")
+    if older := len(builds) - len(newest):
+        screen.show(f"{older} of earlier sources are kept beside them; {cache_folder()} may be removed at any time")
     screen.show(table("", _COMPILERS, [[target, chain.name, chain.version or "-", chain.detail] for chain in chains]))
     found = [
         {"name": chain.name, "target": target, "version": chain.version, "detail": chain.detail} for chain in chains

@@ -167,8 +167,9 @@ def _by_default(number: signal.Signals) -> Iterator[None]:
         signal.signal(number, before)
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
-    command = [sys.executable, "-m", "pocketnas", "devices", "--json"]
+@pytest.mark.parametrize("words", [["devices", "--json"], ["agent", "info"]], ids=["document", "table"])
+def test_a_reader_that_leaves_early_is_no_error(words: list[str]) -> None:
+    command = [sys.executable, "-m", "pocketnas", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
