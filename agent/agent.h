@@ -125,6 +125,7 @@ private:
 std::string isa();        // extensions of this processor that matter to inference, separated by spaces
 void require_isa();       // Failure UNKNOWN_ISA where the program was built for more than this processor has
 void pin(uint64_t mask);  // Failure NO_CORES
+uint64_t named_kb(const char* path, const std::string& name);  // of a file in /proc; 0 unknown.  (rusage counts parents, too.)
 bool lock_memory();       // whether pages that were touched stay in memory from now on
 void limit_memory();      // have allocations fail beyond what is available: better than a phone that kills
 

@@ -107,11 +107,16 @@ bool lock_memory() {
     return setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0 && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
+uint64_t named_kb(const char* path, const std::string& name) {
+    std::ifstream words(path);
+    uint64_t kb = 0;
+    for (std::string word; kb == 0 && words >> word;) if (word == name) words >> kb;
+    return kb;
+}
+
 void limit_memory() {
     const auto used_pages = read("/proc/self/statm", uint64_t{0});
-    uint64_t available_kb = 0;
-    std::ifstream memory("/proc/meminfo");
-    for (std::string word; available_kb == 0 && memory >> word;) if (word == "MemAvailable:") memory >> available_kb;
+    const uint64_t available_kb = named_kb("/proc/meminfo", "MemAvailable:");
     rlimit limit{};
     if (used_pages == 0 || available_kb == 0 || getrlimit(RLIMIT_AS, &limit) != 0) return;
     limit.rlim_cur = std::min<rlim_t>(used_pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + available_kb * 1024, limit.rlim_max);

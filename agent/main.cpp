@@ -1,11 +1,9 @@
 // pocketnas-agent measures models where they will run.
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <map>
 #include <sstream>
 #include "agent.h"
-
 constexpr char kAgentVersion[] = "1";
 #if defined(__aarch64__)
 constexpr char kTarget[] = "aarch64";
@@ -45,18 +43,14 @@ static ExitCode execute(const Job& job, const Loader& load, const Machine& machi
     const uint64_t began_ns = raw_ns();
     const uint64_t deadline_ns = job.time_limit_s > 0 ? began_ns + static_cast<uint64_t>(job.time_limit_s * 1e9) : UINT64_MAX;
     const std::vector<Execution> executions = job.executions();
-    std::map<uint32_t, uint32_t> uses;  // of each model in the plan
-    for (const PlannedBlock& block : job.plan) ++uses[block.model];
     std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<LoadedModel>> kept;  // what many blocks run: references above all
     const auto measure = [&](uint32_t entry) {
         const PlannedBlock& block = job.plan[entry];
         std::unique_ptr<LoadedModel> loaded;
-        const bool keep = entry < job.references || uses[block.model] > 1;
+        const auto same = [&block](const PlannedBlock& other) { return other.model == block.model; };
+        const bool keep = entry < job.references || std::count_if(job.plan.begin(), job.plan.end(), same) > 1;
         std::unique_ptr<LoadedModel>& model = keep ? kept[{block.model, block.profiled}] : loaded;
-        if (!model) {
-            limit_memory();
-            model = load(job.read_model(block.model), block.profiled);
-        }
+        if (!model) limit_memory(), model = load(job.read_model(block.model), block.profiled);
         return measure_block(job, block, *model, machine, deadline_ns);
     };
     records.append(kHello, hello(job, machine, executions.size()));
@@ -80,11 +74,9 @@ static ExitCode execute(const Job& job, const Loader& load, const Machine& machi
     } catch (const Stopped& stopped) {
         code = stopped.time_over ? kTimeOver : kStopped;
     }
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
     Bytes payload;
     put(payload, records.blocks, records.errors, uint32_t{code == kAllRan ? 0u : code == kTimeOver ? 1u : 2u}, uint32_t{0});
-    put(payload, static_cast<uint64_t>(usage.ru_maxrss) * 1024, raw_ns() - began_ns);
+    put(payload, named_kb("/proc/self/status", "VmHWM:") * 1024, raw_ns() - began_ns);
     records.append(kEnd, payload);
     return code == kAllRan && records.errors > 0 ? kSomeFailed : code;
 }
