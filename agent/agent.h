@@ -47,8 +47,8 @@ void put(Bytes& to, Numbers... numbers) { (put_bytes(to, &numbers, sizeof number
 
 uint32_t crc32(uint32_t crc, const void* data, size_t size);  // zlib's; begin with 0
 Bytes make_frame(uint32_t sequence, uint16_t type, const Bytes& payload);
-// Read the frame at `offset` of a file of `file_bytes`; false where none is whole and undamaged there.
-bool read_frame(const File& file, uint64_t offset, uint64_t file_bytes, Frame& frame);
+// Read the frame at `offset` of a file of `file_bytes`; false where none is whole and undamaged there.  Known: seen undamaged.
+bool read_frame(const File& file, uint64_t offset, uint64_t file_bytes, Frame& frame, bool known = false);
 
 // ---- job: what to run, in which order, under which conditions
 struct Model {
@@ -142,5 +142,5 @@ extern const char *const kEngineName, *const kEngineVersion;
 Loader make_loader(const Job& job, const char* library);  // Failure NO_LIBRARY: it is not there, or lacks a function
 void fill_normal(float* values, size_t count);            // an input: around 0, of variance 1, the same each time
 
-// ---- measure: one block's record after position, round and entry.  Failure; Stopped when it was not finished
-Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, const Machine& machine, uint64_t deadline_ns);
+// ---- measure: one block's record after position, round and entry.  Failure; Stopped: not finished.  Warm: it ran before
+Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, bool warm, const Machine& machine, uint64_t deadline_ns);

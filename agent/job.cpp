@@ -49,7 +49,7 @@ static Model parse_model(const Bytes& payload, bool made) {
 
 Model Job::read_model(uint32_t index) const {
     Frame frame;
-    if (read_frame(file_, models_.at(index), file_bytes_, frame)) return parse_model(frame.payload, true);
+    if (read_frame(file_, models_.at(index), file_bytes_, frame, true)) return parse_model(frame.payload, true);
     throw Failure("INVALID_MODEL", "the job file has changed");
 }
 

@@ -50,8 +50,9 @@ static ExitCode execute(const Job& job, const Loader& load, const Machine& machi
         const auto same = [&block](const PlannedBlock& other) { return other.model == block.model; };
         const bool keep = entry < job.references || std::count_if(job.plan.begin(), job.plan.end(), same) > 1;
         std::unique_ptr<LoadedModel>& model = keep ? kept[{block.model, block.profiled}] : loaded;
-        if (!model) limit_memory(), model = load(job.read_model(block.model), block.profiled);
-        return measure_block(job, block, *model, machine, deadline_ns);
+        const bool warm = model != nullptr;
+        if (!warm) limit_memory(), model = load(job.read_model(block.model), block.profiled);
+        return measure_block(job, block, *model, warm, machine, deadline_ns);
     };
     records.append(kHello, hello(job, machine, executions.size()));
     ExitCode code = kAllRan;

@@ -4,7 +4,7 @@
 #include "agent.h"
 
 constexpr int kWindow = 2;         // runs whose sums are compared while warming up
-constexpr size_t kPeriod = 1 << 14;  // values of an input before they begin again: making them takes longer than copying
+constexpr size_t kPeriod = 1 << 10;  // values of an input before they begin again: making them takes longer than copying
 void fill_normal(float* values, size_t count) {
     auto uniform = [state = 0x2545f491u]() mutable { return static_cast<float>((state = state * 1664525u + 1013904223u) >> 8) / 16777216; };
     for (size_t index = 0; index < count; ++index) {
@@ -14,7 +14,7 @@ void fill_normal(float* values, size_t count) {
 }
 
 // Run at least `least` times, and on until the last runs are hardly faster than those before them; returns how often.
-static uint32_t warm_up(const Job& job, uint32_t least, LoadedModel& model, uint64_t deadline_ns) {
+static uint32_t warm_up(const Job& job, uint32_t least, LoadedModel& model, bool warm, uint64_t deadline_ns) {
     std::vector<uint64_t> run_ns;
     const auto sum = [&run_ns](auto ago) { return std::accumulate(run_ns.end() - ago, run_ns.end() - ago + kWindow, 0.0); };
     uint64_t least_done_ns = 0;
@@ -22,7 +22,7 @@ static uint32_t warm_up(const Job& job, uint32_t least, LoadedModel& model, uint
         const uint64_t begin = raw_ns();
         if (runs <= least) least_done_ns = begin;
         const bool settled = runs >= 2 * kWindow && sum(kWindow) >= (1 - job.warmup_tolerance) * sum(2 * kWindow);
-        if (runs >= least && (settled || static_cast<double>(begin - least_done_ns) >= job.warmup_most_s * 1e9)) return runs;
+        if (runs >= least && (warm || settled || static_cast<double>(begin - least_done_ns) >= job.warmup_most_s * 1e9)) return runs;
         check_going(begin, deadline_ns);
         model.run();
         run_ns.push_back(raw_ns() - begin);
@@ -50,11 +50,11 @@ static void profile_runs(LoadedModel& model, std::vector<uint64_t>& sample_ns, P
     }
 }
 
-Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, const Machine& machine, uint64_t deadline_ns) {
+Bytes measure_block(const Job& job, const PlannedBlock& block, LoadedModel& model, bool warm, const Machine& machine, uint64_t deadline_ns) {
     const uint64_t cooled_ns = machine.cool_down(job, deadline_ns);
     std::vector<uint64_t> sample_ns(block.runs);  // touched before the clock runs
     Profile profile(1);
-    const uint32_t warmup_runs = warm_up(job, block.warmup_runs, model, deadline_ns);
+    const uint32_t warmup_runs = warm_up(job, block.warmup_runs, model, warm, deadline_ns);
     const int32_t core = sched_getcpu();
     const uint32_t khz_before = machine.khz(core);
     rusage before{}, after{};

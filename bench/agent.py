@@ -2,8 +2,9 @@
 
 - Kernels a minute: the same random kernels, the same least warm-up and runs, each between two readings of the reference
   kernels, by the agent and by the host backend's Python worker, group after group in turn, twice each: the first time
-  models are written on the way, the second time they are found written.  Some kernels also run in a worker process of
-  their own, as most tools do it, and in an agent of their own.
+  models are written on the way, the second time they are found written.  Without references, which nobody else has: the
+  agent, and some of the kernels in a process of their own, as most tools do it: a worker, an agent, and (for LiteRT)
+  `litert-benchmark`, the console script of ai-edge-litert.
 - Repeatability: two campaigns of all kernels, one after the other, each with its own seed.
 - The loop: what the agent takes an invocation beyond the latencies that it tells: one kernel run once, and often.
 - Memory: the most that a job of all kernels in shuffled rounds takes.
@@ -19,12 +20,15 @@ import json
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import numpy.typing as npt
+from agent_agreement import tool_ms
 from campaign_progress import say_progress
 
 from profiler.agent import AgentBuild, AgentJob, BlockRecord, JobRun, LocalAgent, PlannedBlock, built_agent
@@ -35,6 +39,7 @@ from profiler.errors import MeasurementError, WorkloadFailedError
 from profiler.kernels import random_kernels
 from profiler.measure import PROTOCOLS, measure
 from profiler.measure.references import REFERENCE_RUNS, REFERENCE_WARMUP_RUNS, reference_workloads
+from profiler.runtimes import RUNTIMES
 from profiler.runtimes.agent_runtime import AGENT_RUNTIMES, write_agent_model
 from profiler.store import Store
 from profiler.workload import Workload
@@ -90,27 +95,56 @@ def rates(
     agent: HostDevice, worker: HostDevice, workloads: Sequence[Workload], rng: np.random.Generator
 ) -> dict[str, Any]:
     """Return kernels a minute of all ways, and the agent's over the others'."""
-    seconds: dict[str, list[tuple[float, float]]] = {agent.name: [], worker.name: []}
+    seconds: dict[tuple[str, bool], list[tuple[float, float]]] = defaultdict(list)
     groups = [group.tolist() for group in np.array_split(np.arange(len(workloads)), GROUPS)]
     for group in groups:
-        requests = beside_references([workloads[index] for index in group])
-        for place in rng.permutation(2):
-            device = (agent, worker)[place]
-            seconds[device.name].append(seconds_of(device, requests))
-    agent_s, worker_s = (np.array(seconds[device.name]) for device in (agent, worker))
+        works = [workloads[index] for index in group]
+        for bare, requests in ((False, beside_references(works)), (True, [block_of(work) for work in works])):
+            for place in rng.permutation(2):
+                device = (agent, worker)[place]
+                seconds[device.name, bare].append(seconds_of(device, requests))
+    agent_s, worker_s = (np.array(seconds[device.name, False]) for device in (agent, worker))
     ratios = worker_s.sum(axis=1) / agent_s.sum(axis=1)
     alone = {device.name: alone_rate(device, workloads[:ALONE]) for device in (worker, agent)}
+    bare_s, bare_worker_s = (np.array(seconds[device.name, True]) for device in (agent, worker))
+    bare_rate, bare_worker_rate = (60.0 * 2 * len(workloads) / float(taken.sum()) for taken in (bare_s, bare_worker_s))
+    bare_ratios = bare_worker_s.sum(axis=1) / bare_s.sum(axis=1)
     agent_rate, worker_rate = (60.0 * 2 * len(workloads) / float(taken.sum()) for taken in (agent_s, worker_s))
     return {
         "agent": agent_rate,
         "agent_by_pass": (60.0 * len(workloads) / agent_s.sum(axis=0)).tolist(),
         "worker": worker_rate,
         "worker_by_pass": (60.0 * len(workloads) / worker_s.sum(axis=0)).tolist(),
+        "agent_without_references": bare_rate,
         "worker_process_a_kernel": alone[worker.name],
         "agent_process_a_kernel": alone[agent.name],
-        "over_worker": {"median": float(np.median(ratios)), "low": float(ratios.min()), "high": float(ratios.max())},
-        "over_process_a_kernel": agent_rate / alone[worker.name],
+        "worker_without_references": bare_worker_rate,
+        "over_worker": spread(ratios),
+        "over_worker_without_references": spread(bare_ratios),
+        "tool_process_a_kernel": tool_rate(workloads[:ALONE]) if worker.runtime == "litert" else None,
+        "over_process_a_kernel": bare_rate / alone[worker.name],
     }
+
+
+def spread(ratios: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Return the median of the groups' ratios, the least and the largest."""
+    return {"median": float(np.median(ratios)), "low": float(ratios.min()), "high": float(ratios.max())}
+
+
+def block_of(workload: Workload) -> BlockRequest:
+    """Return a kernel's block, as campaigns ask for it."""
+    return BlockRequest(workload, KERNELS.warmup_runs, KERNELS.runs_per_block)
+
+
+def tool_rate(workloads: Sequence[Workload]) -> float:
+    """Return kernels a minute that Google's tool measures, one process each."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, result = Path(folder) / "model.tflite", Path(folder) / "result.json"
+        began = time.perf_counter()
+        for workload in workloads:
+            model.write_bytes(RUNTIMES["litert"].write_model(workload))
+            tool_ms(model, KERNELS.runs_per_block, result, warmup_runs=KERNELS.warmup_runs)
+        return 60.0 * len(workloads) / (time.perf_counter() - began)
 
 
 def beside_references(workloads: Sequence[Workload]) -> list[BlockRequest]:
@@ -118,7 +152,7 @@ def beside_references(workloads: Sequence[Workload]) -> list[BlockRequest]:
     gap = [BlockRequest(work, REFERENCE_WARMUP_RUNS, REFERENCE_RUNS) for work in reference_workloads()]
     requests = [*gap]
     for workload in workloads:
-        requests += [BlockRequest(workload, KERNELS.warmup_runs, KERNELS.runs_per_block), *gap]
+        requests += [block_of(workload), *gap]
     return requests
 
 
@@ -140,7 +174,7 @@ def alone_rate(device: HostDevice, workloads: Sequence[Workload]) -> float:
     began = time.perf_counter()
     for workload in workloads:
         with open_backend(device, wait_s=LOCK_WAIT_S) as backend:
-            (result,) = backend.run_blocks([BlockRequest(workload, KERNELS.warmup_runs, KERNELS.runs_per_block)])
+            (result,) = backend.run_blocks([block_of(workload)])
             if result.failure:
                 raise WorkloadFailedError(result.failure.reason, result.failure.detail)
     return 60.0 * len(workloads) / (time.perf_counter() - began)
@@ -242,11 +276,16 @@ def print_tables(result: dict[str, Any]) -> None:
         print(f"{f'one process, references, {title}':54}{ours:10.0f}{theirs:15.0f}")
     alone = rates["agent_process_a_kernel"], rates["worker_process_a_kernel"]
     print(f"{'a process a kernel, no references':54}{alone[0]:10.0f}{alone[1]:15.0f}")
-    over = rates["over_worker"]
-    print(
-        f"agent over Python worker: {over['median']:.2f} ({over['low']:.2f} to {over['high']:.2f}, {GROUPS} groups); "
-        f"at least {LEAST_OVER_WORKER:g}"
-    )
+    bare = rates["agent_without_references"], rates["worker_without_references"]
+    print(f"{'one process, no references':54}{bare[0]:10.0f}{bare[1]:15.0f}")
+    if rates["tool_process_a_kernel"]:
+        print(f"litert-benchmark, a process a kernel: {rates['tool_process_a_kernel']:.0f} a minute")
+    for title, key in (("with references", "over_worker"), ("without", "over_worker_without_references")):
+        over = rates[key]
+        print(
+            f"agent over Python worker, {title}: {over['median']:.2f} ({over['low']:.2f} to {over['high']:.2f}, "
+            f"{GROUPS} groups); at least {LEAST_OVER_WORKER:g}"
+        )
     print(f"agent over a worker process a kernel: {rates['over_process_a_kernel']:.0f}; at least {LEAST_OVER_ALONE:g}")
     print(
         f"two passes differ by {repeated['median']:.2%} (median; at most {MOST_DIFFERENCE:.0%}), {repeated['p90']:.2%} "

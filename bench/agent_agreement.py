@@ -91,7 +91,10 @@ def whole_networks(
     ways: list[tuple[str, Callable[[], list[float]]]] = [
         ("agent", lambda: _blocks_ms(AGENT, networks.values(), runs)),
         ("worker", lambda: _blocks_ms(WORKER, networks.values(), runs)),
-        (TOOL, lambda: [_tool_ms(file, runs, scratch / "result.json") for file in files.values()]),
+        (
+            TOOL,
+            lambda: [tool_ms(file, runs, scratch / "result.json", warmup_runs=WARMUP_RUNS) for file in files.values()],
+        ),
     ]
     found: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
@@ -186,13 +189,13 @@ def _latencies_ms(rows: Sequence[OperatorTime]) -> FloatArray:
     return np.array([row.mean_ms or 0.0 for row in rows])
 
 
-def _tool_ms(model: Path, runs: int, result: Path) -> float:
+def tool_ms(model: Path, runs: int, result: Path, *, warmup_runs: int) -> float:
     """Return the median that Google's tool gives, in ms, bound to the core that the other ways take."""
     tool = shutil.which(TOOL, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if tool is None:
         raise MeasurementError(f"there is no {TOOL}; it comes with ai-edge-litert 2.3")
     core = max(os.sched_getaffinity(0))
-    flags = [f"--num_runs={runs}", f"--warmup_runs={WARMUP_RUNS}", "--num_threads=1", f"--result_json={result}"]
+    flags = [f"--num_runs={runs}", f"--warmup_runs={warmup_runs}", "--num_threads=1", f"--result_json={result}"]
     done = subprocess.run(
         ["taskset", "-c", str(core), tool, f"--model={model}", *flags],
         capture_output=True,

@@ -69,10 +69,17 @@ def test_larger_models_take_longer(program: Program) -> None:
 
 
 def test_warm_up_goes_on_until_runs_get_no_faster(program: Program) -> None:
-    plan = [PlannedBlock(0, 0, 1), PlannedBlock(0, 1, 1), PlannedBlock(0, 25, 1)]
-    program.put(job_of([convolution()], plan, warmup_most_s=2.0, warmup_tolerance=0.5))
+    plan = [PlannedBlock(0, 0, 1), PlannedBlock(1, 1, 1), PlannedBlock(2, 25, 1)]
+    program.put(job_of([convolution()] * 3, plan, warmup_most_s=2.0, warmup_tolerance=0.5))
     none, some, many = (one.warmup_runs for one in program.run().blocks)
     assert none == 0 and some >= 4 and 25 <= many < 1000
+
+
+def test_models_that_stayed_loaded_are_warm(program: Program) -> None:
+    plan = [PlannedBlock(0, 1, 1), PlannedBlock(1, 1, 1), PlannedBlock(0, 1, 1), PlannedBlock(0, 3, 1)]
+    program.put(job_of([convolution()] * 2, plan, warmup_most_s=2.0, warmup_tolerance=0.5))
+    first, other, again, more = (one.warmup_runs for one in program.run().blocks)
+    assert (again, more) == (1, 3) and first >= 4 and other >= 4
 
 
 def test_warm_up_ends_when_its_time_is_over(program: Program) -> None:
