@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from profiler.backends import AdbBackend, Backend, BlockRequest
-from profiler.devices import Device
 from profiler.phone import Fault, Phone
 from profiler.workload import Workload
 from tests.conformance.backend_suite import LONG_BLOCK_RUNS, BackendConformance
@@ -29,9 +28,6 @@ class PhoneConformance(BackendConformance):
     @abstractmethod
     def phone_of(self, backend: Backend) -> Phone:
         """Return the emulated phone that a backend reaches."""
-
-    def with_timeout(self, device: Device, timeout_s: float) -> Device:
-        return device.model_copy(update={"timeout_s": timeout_s})
 
     @contextmanager
     def crashing(self, backend: Backend) -> Iterator[None]:

@@ -13,25 +13,18 @@ import psutil
 import pytest
 
 from profiler.adb import load_or_create_key
-from profiler.backends import AdbBackend, Backend, BlockRequest
+from profiler.backends import AdbBackend, Backend
 from profiler.devices import AdbDevice, Device, EmulatedDevice
 from profiler.phone import Phone, PhoneServer, load_phone
-from profiler.workload import Workload
-from tests.conformance.backend_suite import PROFILED_RUNS, BackendConformance
-from tests.conformance.networks import inverted_residuals, tiny
+from tests.conformance.agent_suite import UnderTheAgent
 
 START_WITHIN_S = 20.0
 INSIDE_AFTER_S = 0.5
 """Long enough for an agent that has started to be inside the long block."""
 
 
-class PhoneAgentConformance(BackendConformance):
+class PhoneAgentConformance(UnderTheAgent):
     """What holds for every engine, on every way to a phone."""
-
-    runs_in_means = PROFILED_RUNS // 2  # the calm half
-
-    def with_timeout(self, device: Device, timeout_s: float) -> Device:
-        return device.model_copy(update={"timeout_s": timeout_s})
 
     @contextmanager
     def crashing(self, backend: Backend) -> Iterator[None]:
@@ -48,20 +41,9 @@ class PhoneAgentConformance(BackendConformance):
         (check,) = [check for check in backend.checks() if check.id == "EMULATED"]
         assert not check.suppressible
 
-    def test_every_sample_is_a_run(self, backend: Backend) -> None:
-        (result,) = backend.run_blocks([BlockRequest(Workload(tiny()), 2, 40)])
-        assert len(result.samples_ms) == 40 and result.runs_per_sample == 1
-
-    def test_int8_runs(self, backend: Backend) -> None:
-        (result,) = backend.run_blocks([BlockRequest(Workload(inverted_residuals(), "int8"), 1, 3)])
-        assert result.failure is None
-
     def test_it_is_bound_to_the_fastest_core(self, backend: Backend) -> None:
         assert isinstance(backend, AdbBackend)
         assert backend.facts().cpus == "7"
-
-    def test_many_blocks_are_sent_at_once(self, backend: Backend) -> None:
-        assert backend.blocks_at_once >= 256 and backend.kernels_per_process == 1
 
 
 @contextmanager

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,42 +9,24 @@ import numpy as np
 import pytest
 import torch
 
-from profiler.backends import Backend, BlockRequest, HostBackend
+from profiler.backends import BlockRequest, HostBackend
 from profiler.devices import Device, HostDevice
 from profiler.errors import WorkloadFailedError
 from profiler.formats import build_torch
 from profiler.network import Network, ResizeBilinear, TensorSpec
 from profiler.workload import Workload
-from tests.conformance.backend_suite import PROFILED_RUNS, BackendConformance
+from tests.conformance.host_suite import OnThisComputer
 from tests.conformance.networks import inverted_residuals, tiny
 
-FAULT_DELAY_S = 0.3
-"""Long enough for a warm worker to be inside the long block, short against its length."""
 
-
-class HostConformance(BackendConformance):
+class HostConformance(OnThisComputer):
     """What holds for every runtime of the host.
 
     Attributes:
         tolerance: How far outputs may be from torch's, as a share and absolutely.
     """
 
-    backend_name = "host"
-    runs_in_means = PROFILED_RUNS // 2  # the calm half
     tolerance: ClassVar[float] = 1e-4
-
-    def with_timeout(self, device: Device, timeout_s: float) -> Device:
-        return device.model_copy(update={"timeout_s": timeout_s})
-
-    @contextmanager
-    def crashing(self, backend: Backend) -> Iterator[None]:
-        with signalled(backend, signal.SIGSEGV):
-            yield
-
-    @contextmanager
-    def hanging(self, backend: Backend) -> Iterator[None]:
-        with signalled(backend, signal.SIGSTOP):
-            yield
 
     def test_outputs_equal_torch(self, backend: HostBackend) -> None:
         network = inverted_residuals()
@@ -79,18 +56,6 @@ class HostConformance(BackendConformance):
         assert caught.value.reason == "INVALID_MODEL"
         assert "\n" not in str(caught.value)
         assert next(iter(backend.run_blocks([BlockRequest(Workload(tiny()), 0, 1)]))).failure is None
-
-
-@contextmanager
-def signalled(backend: Backend, number: int) -> Iterator[None]:
-    """Send the worker a signal in a moment."""
-    assert isinstance(backend, HostBackend)
-    timer = threading.Timer(FAULT_DELAY_S, lambda: os.kill(backend.worker_pid, number))
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.join()
 
 
 class TestLitert(HostConformance):

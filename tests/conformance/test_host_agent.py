@@ -2,56 +2,27 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import psutil
 import pytest
 
-from profiler.backends import Backend, BlockRequest, HostBackend
+from profiler.backends import BlockRequest, HostBackend
 from profiler.devices import Device, HostDevice
 from profiler.errors import RuntimeNotSupportedError
 from profiler.workload import Workload
-from tests.conformance.backend_suite import PROFILED_RUNS, BackendConformance
-from tests.conformance.networks import inverted_residuals, tiny
-from tests.conformance.test_host import signalled
+from tests.conformance.agent_suite import UnderTheAgent
+from tests.conformance.host_suite import OnThisComputer
+from tests.conformance.networks import tiny
 
 
-class HostAgentConformance(BackendConformance):
+class HostAgentConformance(UnderTheAgent, OnThisComputer):
     """What holds for every engine."""
-
-    backend_name = "host"
-    runs_in_means = PROFILED_RUNS // 2  # the calm half
-
-    def with_timeout(self, device: Device, timeout_s: float) -> Device:
-        return device.model_copy(update={"timeout_s": timeout_s})
-
-    @contextmanager
-    def crashing(self, backend: Backend) -> Iterator[None]:
-        with signalled(backend, signal.SIGSEGV):
-            yield
-
-    @contextmanager
-    def hanging(self, backend: Backend) -> Iterator[None]:
-        with signalled(backend, signal.SIGSTOP):
-            yield
-
-    def test_every_sample_is_a_run(self, backend: HostBackend) -> None:
-        (result,) = backend.run_blocks([BlockRequest(Workload(tiny()), 2, 40)])
-        assert len(result.samples_ms) == 40 and result.runs_per_sample == 1
-
-    def test_int8_runs(self, backend: HostBackend) -> None:
-        (result,) = backend.run_blocks([BlockRequest(Workload(inverted_residuals(), "int8"), 1, 3)])
-        assert result.failure is None
 
     def test_a_list_of_blocks_is_one_process(self, backend: HostBackend) -> None:
         results = backend.run_blocks([BlockRequest(Workload(tiny(channels)), 1, 2) for channels in (4, 5, 6)])
         pids = {backend.worker_pid for _ in results}
         assert len(pids) == 1
         assert not psutil.pid_exists(pids.pop())
-        assert backend.blocks_at_once >= 256
 
     def test_closing_the_results_ends_the_process(self, backend: HostBackend) -> None:
         results = backend.run_blocks([BlockRequest(Workload(tiny()), 0, 1), BlockRequest(Workload(tiny(5)), 0, 10**6)])
